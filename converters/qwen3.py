@@ -1,0 +1,221 @@
+"""Qwen3ForCausalLM: its tensors under their GGUF names, and its metadata.
+
+Source: conversion/qwen.py and base.py (`TextModel.set_gguf_parameters`) of llama.cpp. Rows keep their order:
+Qwen3's query and key are not permuted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from converters.checkpoint import Checkpoint, Config, as_number
+from converters.entries import Entries
+from converters.errors import CheckpointError
+from converters.registry import MappedTensor
+from converters.safetensors import SourceTensor
+
+GGUF_NAME: Final = "qwen3"
+
+_MAX_LAYERS: Final = 1000
+# Derived from the configuration, stored by some old exports, and of no use: llama.cpp's converter drops them.
+_DERIVED: Final = (".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias")
+_HEAD: Final = "lm_head.weight"
+_KV_HEADS: Final = "num_key_value_heads"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes that all tensors follow from."""
+
+    layers: int
+    hidden: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    head: int
+    vocabulary: int
+
+    @classmethod
+    def of(cls, config: Config) -> Shape:
+        """From config.json, with the defaults of transformers' Qwen3Config."""
+        heads = config.integer("num_attention_heads")
+        shape = cls(
+            layers=config.integer("num_hidden_layers", most=_MAX_LAYERS),
+            hidden=config.integer("hidden_size"),
+            feed_forward=config.integer("intermediate_size"),
+            heads=heads,
+            # Absent means 32 to transformers, and null means as many as there are heads.
+            kv_heads=config.integer(_KV_HEADS, heads if _KV_HEADS in config.values else 32),
+            head=config.integer("head_dim", 128),
+            vocabulary=config.integer("vocab_size"),
+        )
+        if shape.heads % shape.kv_heads:
+            sizes = f"{heads} attention heads, no multiple of its {shape.kv_heads} key-value heads"
+            raise CheckpointError(f"`{config.path}` has {sizes}")
+        return shape
+
+
+def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
+    """All tensors in the checkpoint's order, each checked for its shape."""
+    shape = Shape.of(checkpoint.config)
+    check_behaviour(checkpoint.config, shape)
+    expected = model_tensors(shape)
+    for layer in range(shape.layers):
+        expected |= attention_tensors(shape, layer) | feed_forward_tensors(shape, layer)
+    if _HEAD not in checkpoint.tensors and checkpoint.config.flag("tie_word_embeddings", False):
+        del expected[_HEAD]
+    return match_tensors(checkpoint, expected)
+
+
+def hyperparameters(config: Config, file_type: int) -> Entries:
+    """The `qwen3.*` keys."""
+    entries = common_hyperparameters(GGUF_NAME, config, Shape.of(config))
+    entries.u32("general.file_type", file_type)
+    return entries
+
+
+def check_behaviour(config: Config, shape: Shape) -> None:
+    """Refuses what llama.cpp's graph of this architecture would compute differently without a word."""
+    if config.values.get("hidden_act", "silu") != "silu":
+        raise CheckpointError(
+            f"`{config.path}` has the activation `{config.values['hidden_act']}` instead of silu"
+        )
+    windowed = config.flag("use_sliding_window", False)
+    if windowed and config.integer("max_window_layers", 28, least=0) < shape.layers:
+        raise CheckpointError(
+            f"`{config.path}` uses sliding-window attention, which llama.cpp lacks for Qwen3"
+        )
+
+
+def model_tensors(shape: Shape) -> dict[str, MappedTensor]:
+    """What stands outside of the layers, by the checkpoint's names."""
+    table = (shape.vocabulary, shape.hidden)
+    return _named(
+        [
+            ("model.embed_tokens.weight", "token_embd.weight", table),
+            ("model.norm.weight", "output_norm.weight", (shape.hidden,)),
+            (_HEAD, "output.weight", table),
+        ]
+    )
+
+
+def attention_tensors(shape: Shape, layer: int) -> dict[str, MappedTensor]:
+    """A layer's attention and its two norms."""
+    source, target = f"model.layers.{layer}", f"blk.{layer}"
+    queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
+    return _named(
+        [
+            (f"{source}.input_layernorm.weight", f"{target}.attn_norm.weight", (shape.hidden,)),
+            (f"{source}.post_attention_layernorm.weight", f"{target}.ffn_norm.weight", (shape.hidden,)),
+            (f"{source}.self_attn.q_proj.weight", f"{target}.attn_q.weight", (queries, shape.hidden)),
+            (f"{source}.self_attn.k_proj.weight", f"{target}.attn_k.weight", (keys, shape.hidden)),
+            (f"{source}.self_attn.v_proj.weight", f"{target}.attn_v.weight", (keys, shape.hidden)),
+            (f"{source}.self_attn.o_proj.weight", f"{target}.attn_output.weight", (shape.hidden, queries)),
+            (f"{source}.self_attn.q_norm.weight", f"{target}.attn_q_norm.weight", (shape.head,)),
+            (f"{source}.self_attn.k_norm.weight", f"{target}.attn_k_norm.weight", (shape.head,)),
+        ]
+    )
+
+
+def feed_forward_tensors(shape: Shape, layer: int) -> dict[str, MappedTensor]:
+    """A dense layer's feed-forward part."""
+    source, target = f"model.layers.{layer}.mlp", f"blk.{layer}"
+    return _named(
+        [
+            (f"{source}.gate_proj.weight", f"{target}.ffn_gate.weight", (shape.feed_forward, shape.hidden)),
+            (f"{source}.up_proj.weight", f"{target}.ffn_up.weight", (shape.feed_forward, shape.hidden)),
+            (f"{source}.down_proj.weight", f"{target}.ffn_down.weight", (shape.hidden, shape.feed_forward)),
+        ]
+    )
+
+
+def match_tensors(checkpoint: Checkpoint, expected: dict[str, MappedTensor]) -> list[MappedTensor]:
+    """`expected` in the checkpoint's order; CheckpointError for what is missing, too many or misshapen."""
+    for name, wanted in expected.items():
+        found = checkpoint.tensors.get(name)
+        if found is None:
+            raise CheckpointError(
+                f"`{checkpoint.folder}` lacks the tensor `{name}`", hint=_missing_hint(name)
+            )
+        if found.shape != wanted.shape:
+            sizes = f"{list(found.shape)} instead of {list(wanted.shape)}"
+            hint = "config.json and the weights belong to different models"
+            raise CheckpointError(f"tensor `{name}` of `{found.path}` has the shape {sizes}", hint=hint)
+    mapped: list[MappedTensor] = []
+    for name, tensor in checkpoint.tensors.items():
+        if name in expected:
+            mapped.append(expected[name])
+        elif not name.endswith(_DERIVED):
+            raise _superfluous(checkpoint, tensor)
+    return mapped
+
+
+def common_hyperparameters(prefix: str, config: Config, shape: Shape) -> Entries:
+    """What all text models of the family say about themselves, in llama.cpp's order."""
+    entries = Entries()
+    entries.u32(f"{prefix}.block_count", shape.layers)
+    entries.u32(f"{prefix}.context_length", config.integer("max_position_embeddings", 32768))
+    entries.u32(f"{prefix}.embedding_length", shape.hidden)
+    entries.u32(f"{prefix}.feed_forward_length", shape.feed_forward)
+    entries.u32(f"{prefix}.attention.head_count", shape.heads)
+    entries.u32(f"{prefix}.attention.head_count_kv", shape.kv_heads)
+    _add_rope(entries, prefix, config)
+    entries.f32(f"{prefix}.attention.layer_norm_rms_epsilon", config.number("rms_norm_eps", 1e-6))
+    entries.u32(f"{prefix}.attention.key_length", shape.head)
+    entries.u32(f"{prefix}.attention.value_length", shape.head)
+    return entries
+
+
+def _add_rope(entries: Entries, prefix: str, config: Config) -> None:
+    """Rotary base and scaling; transformers 5 writes both into `rope_parameters`."""
+    rope = config.table("rope_parameters") or config.table("rope_scaling")
+    kind = rope.get("rope_type", rope.get("type", "default"))
+
+    def number(key: str) -> float:
+        return as_number(rope.get(key), 0.0, f"`{key}` of the rope scaling of `{config.path}`")
+
+    if kind in ("linear", "yarn"):
+        entries.text(f"{prefix}.rope.scaling.type", kind)
+        entries.f32(f"{prefix}.rope.scaling.factor", number("factor"))
+    elif kind != "default":
+        raise CheckpointError(f"`{config.path}` has the rope scaling `{str(kind)[:40]}`, not linear or yarn")
+    if kind == "yarn":
+        original = rope.get("original_max_position_embeddings")
+        entries.u32(f"{prefix}.rope.scaling.original_context_length", _context(original, config))
+        for key, name in _YARN_KEYS.items():
+            if rope.get(key) is not None:
+                entries.f32(f"{prefix}.rope.scaling.{name}", number(key))
+    theta = as_number(rope.get("rope_theta"), config.number("rope_theta", 10000.0), f"`{config.path}`")
+    entries.f32(f"{prefix}.rope.freq_base", theta)
+
+
+_YARN_KEYS: Final = {
+    "extrapolation_factor": "yarn_ext_factor",
+    "attention_factor": "yarn_attn_factor",
+    "beta_fast": "yarn_beta_fast",
+    "beta_slow": "yarn_beta_slow",
+}
+
+
+def _context(value: Any, config: Config) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise CheckpointError(f"`{config.path}` scales by yarn and lacks `original_max_position_embeddings`")
+
+
+def _named(rows: list[tuple[str, str, tuple[int, ...]]]) -> dict[str, MappedTensor]:
+    return {source: MappedTensor(target, shape, (source,)) for source, target, shape in rows}
+
+
+def _missing_hint(name: str) -> str:
+    if name == _HEAD:
+        return "config.json says that the embeddings are not tied: set `tie_word_embeddings` if they are"
+    return "a shard is missing or config.json belongs to another model"
+
+
+def _superfluous(checkpoint: Checkpoint, tensor: SourceTensor) -> CheckpointError:
+    where = f"tensor `{tensor.name}` of `{tensor.path}`"
+    if "lora_" in tensor.name:
+        return CheckpointError(f"{where} belongs to a LoRA adapter", hint="merge the adapter first")
+    return CheckpointError(f"{where} is not part of a {checkpoint.config.architecture}")

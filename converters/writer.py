@@ -1,0 +1,200 @@
+"""Writes a file that is whole or absent: a locked `.partial` beside the target, fsync, rename.
+
+Pieces go to known offsets, from any thread. The lock dies with its process, so what a killed run left is
+taken over by the next one and never piles up. Knows nothing of GGUF but the layout of its header.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import struct
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from converters.entries import Entries, packed_text
+from converters.errors import OutputError
+from converters.ggml import DEFAULT_ALIGNMENT, MAGIC, VERSION, TensorType, padded
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_ROOM: Final = 1 << 20
+"""Bytes that must stay free beside the file itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTensor:
+    """What a GGUF header says of a tensor; `shape` as torch counts, `offset` from the start of the data."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: TensorType
+    offset: int
+    nbytes: int
+
+
+def pack_header(entries: Entries, tensors: Sequence[PlacedTensor]) -> bytes:
+    """The bytes before the data, filled up to the alignment."""
+    parts = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(entries)), entries.pack()]
+    for tensor in tensors:
+        rank = len(tensor.shape)
+        parts.append(packed_text(tensor.name))
+        parts.append(
+            struct.pack(f"<I{rank}QIQ", rank, *reversed(tensor.shape), tensor.kind.id, tensor.offset)
+        )
+    header = b"".join(parts)
+    return header.ljust(padded(len(header), DEFAULT_ALIGNMENT), b"\0")
+
+
+class OutputFile:
+    """A file of `size` bytes under construction; leaving the block without `commit()` removes every trace."""
+
+    def __init__(self, target: Path, size: int) -> None:
+        # A link stays a link, and what it points to is written.
+        self.target = Path(os.path.realpath(target))
+        self.size = size
+        self._partial = self.target.with_name(f".{self.target.name}.partial")
+        self._descriptor = -1
+        self._write_lock = threading.Lock()
+
+    def __enter__(self) -> OutputFile:
+        if not self.target.parent.is_dir():
+            raise OutputError(f"`{self.target.parent}` is not a folder", hint="make it first")
+        if self.target.exists() and not self.target.is_file():
+            raise OutputError(f"`{self.target}` exists and is not a file", hint="give another name with -o")
+        try:
+            self._descriptor = self._open_locked()
+        except OSError as error:
+            raise OutputError(f"`{self.target}` cannot be written: {error.strerror or error}") from error
+        try:
+            self._check_room()
+            os.truncate(self._descriptor, self.size)
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, OSError):
+                raise self._failure(error) from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor >= 0:
+            self._discard()
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Puts `data` at `offset`, in bytes from the start; safe from several threads."""
+        view = memoryview(data).cast("B")
+        try:
+            while view:
+                written = self._write_once(view, offset)
+                view, offset = view[written:], offset + written
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def commit(self) -> None:
+        """Makes the file appear under its name, with all of its bytes on the disk."""
+        try:
+            os.fsync(self._descriptor)
+            if sys.platform == "win32":  # An open file cannot be renamed there.
+                os.close(self._descriptor)
+                self._descriptor = -1
+            self._partial.replace(self.target)
+            self._close()
+            _sync_folder(self.target.parent)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _open_locked(self) -> int:
+        """The partial file, ours alone."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        while True:
+            descriptor = os.open(self._partial, flags, 0o666)
+            if not _lock(descriptor):
+                os.close(descriptor)
+                message = f"`{self.target}` is being written by another conversion"
+                raise OutputError(message, hint="wait for it, or give another name with -o")
+            # Its former owner may have renamed or removed it between our opening and our locking.
+            if _is_at(self._partial, descriptor):
+                os.truncate(descriptor, 0)
+                return descriptor
+            os.close(descriptor)
+
+    def _check_room(self) -> None:
+        free = shutil.disk_usage(self.target.parent).free
+        missing = self.size + _ROOM - free
+        if missing > 0:
+            raise self._no_room(free, missing)
+
+    def _write_once(self, view: memoryview, offset: int) -> int:
+        if sys.platform != "win32":
+            return os.pwrite(self._descriptor, view, offset)
+        with self._write_lock:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            return os.write(self._descriptor, view)
+
+    def _no_room(self, free: int, missing: int) -> OutputError:
+        sizes = f"{_megabytes(self.size)} MB, and the disk has {_megabytes(free)} MB free"
+        hint = f"free {_megabytes(missing)} MB, or write elsewhere with -o"
+        return OutputError(f"`{self.target}` needs {sizes}", hint=hint, missing_bytes=missing)
+
+    def _failure(self, error: OSError) -> OutputError:
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            free = shutil.disk_usage(self.target.parent).free
+            return self._no_room(free, max(1, self.size + _ROOM - free))
+        return OutputError(f"`{self.target}` cannot be written: {error.strerror or error}")
+
+    def _discard(self) -> None:
+        if sys.platform == "win32":
+            self._close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _lock(descriptor: int) -> bool:
+    """Takes the file until it is closed; False if another has it. Some file systems have no locks."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename outlast a power cut; Windows does without."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _megabytes(size: int) -> str:
+    return f"{-(-size // 1_000_000):,}"

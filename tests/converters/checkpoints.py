@@ -1,0 +1,277 @@
+"""Makes tiny Qwen3 checkpoints, the same bytes every time: a safetensors writer, a tokenizer, random weights.
+
+Standard library and numpy, so that tests need neither torch nor transformers. The weights come from a linear
+congruential generator written out here, not from numpy's, whose streams may change between versions.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.tokenizer import QWEN2_PATTERN
+
+Array = npt.NDArray[Any]
+
+ADDED = (
+    ("<|endoftext|>", True),
+    ("<|im_start|>", True),
+    ("<|im_end|>", True),
+    ("<|fim_pad|>", False),
+    ("<tool_call>", False),
+    ("</tool_call>", False),
+    ("<think>", False),
+    ("</think>", False),
+)
+MERGES = ("Ġ t", "h e", "Ġt he", "i n", "e r", "Ġ a", "o n", "Ġa n", "Ġan d", "' s", "1 2", "å ¥")
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n"
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint to be made. `stored_head` writes lm_head.weight even if the embeddings are tied."""
+
+    layers: int = 2
+    hidden: int = 64
+    feed_forward: int = 96
+    heads: int = 4
+    kv_heads: int = 2
+    head: int = 32
+    padding: int = 4
+    dtype: str = "BF16"
+    tied: bool = True
+    stored_head: bool = False
+    shards: int = 1
+    seed: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def vocabulary(self) -> int:
+        return 256 + len(MERGES) + len(ADDED) + self.padding
+
+
+def make_checkpoint(folder: Path, model: Model) -> Path:
+    """Writes the checkpoint into `folder`, which must not exist, and returns it."""
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", make_config(model))
+    write_json(folder / "generation_config.json", {"temperature": 0.6, "top_k": 20, "top_p": 0.95})
+    write_json(folder / "tokenizer.json", make_tokenizer())
+    write_json(folder / "tokenizer_config.json", make_tokenizer_config())
+    tensors = make_tensors(model)
+    if model.shards == 1:
+        write_safetensors(folder / "model.safetensors", tensors, model.dtype)
+    else:
+        _write_shards(folder, tensors, model)
+    for name, text in model.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def make_config(model: Model) -> dict[str, Any]:
+    return {
+        "architectures": ["Qwen3ForCausalLM"],
+        "bos_token_id": 256 + len(MERGES),
+        "eos_token_id": 256 + len(MERGES) + 2,
+        "head_dim": model.head,
+        "hidden_act": "silu",
+        "hidden_size": model.hidden,
+        "intermediate_size": model.feed_forward,
+        "max_position_embeddings": 512,
+        "model_type": "qwen3",
+        "num_attention_heads": model.heads,
+        "num_hidden_layers": model.layers,
+        "num_key_value_heads": model.kv_heads,
+        "rms_norm_eps": 1e-06,
+        "rope_scaling": None,
+        "rope_theta": 1000000,
+        "tie_word_embeddings": model.tied,
+        "torch_dtype": "bfloat16",
+        "vocab_size": model.vocabulary,
+        **model.config,
+    }
+
+
+def make_tokenizer() -> dict[str, Any]:
+    """Byte-level BPE as Qwen's: 256 bytes, a few merges, added tokens."""
+    vocab = {letter: number for number, letter in enumerate(byte_letters())}
+    for merge in MERGES:
+        vocab[merge.replace(" ", "")] = len(vocab)
+    added = [
+        {
+            "id": len(vocab) + number,
+            "content": text,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": special,
+        }
+        for number, (text, special) in enumerate(ADDED)
+    ]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": QWEN2_PATTERN}, "behavior": "Isolated", "invert": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+        "post_processor": byte_level,
+        "decoder": byte_level,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "vocab": vocab,
+            "merges": list(MERGES),
+        },
+    }
+
+
+def make_tokenizer_config() -> dict[str, Any]:
+    first = 256 + len(MERGES)
+    decoder = {
+        str(first + number): {
+            "content": text,
+            "lstrip": False,
+            "normalized": False,
+            "rstrip": False,
+            "single_word": False,
+            "special": special,
+        }
+        for number, (text, special) in enumerate(ADDED)
+    }
+    return {
+        "add_bos_token": False,
+        "add_prefix_space": False,
+        "added_tokens_decoder": decoder,
+        "additional_special_tokens": ["<|im_start|>", "<|im_end|>"],
+        "bos_token": None,
+        "chat_template": TEMPLATE,
+        "clean_up_tokenization_spaces": False,
+        "eos_token": "<|im_end|>",
+        "errors": "replace",
+        "model_max_length": 512,
+        "pad_token": "<|endoftext|>",
+        "split_special_tokens": False,
+        "tokenizer_class": "Qwen2Tokenizer",
+        "unk_token": None,
+    }
+
+
+def byte_letters() -> list[str]:
+    """GPT-2's printable letter of each byte."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in printable]
+    letters = {byte: chr(byte) for byte in printable}
+    letters |= {byte: chr(256 + number) for number, byte in enumerate(hidden)}
+    return [letters[byte] for byte in printable + hidden]
+
+
+def tensor_shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    table = (model.vocabulary, model.hidden)
+    shapes: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": table,
+        "model.norm.weight": (model.hidden,),
+    }
+    queries, keys = model.heads * model.head, model.kv_heads * model.head
+    for number in range(model.layers):
+        layer = f"model.layers.{number}"
+        shapes |= {
+            f"{layer}.input_layernorm.weight": (model.hidden,),
+            f"{layer}.post_attention_layernorm.weight": (model.hidden,),
+            f"{layer}.self_attn.q_proj.weight": (queries, model.hidden),
+            f"{layer}.self_attn.k_proj.weight": (keys, model.hidden),
+            f"{layer}.self_attn.v_proj.weight": (keys, model.hidden),
+            f"{layer}.self_attn.o_proj.weight": (model.hidden, queries),
+            f"{layer}.self_attn.q_norm.weight": (model.head,),
+            f"{layer}.self_attn.k_norm.weight": (model.head,),
+            f"{layer}.mlp.gate_proj.weight": (model.feed_forward, model.hidden),
+            f"{layer}.mlp.up_proj.weight": (model.feed_forward, model.hidden),
+            f"{layer}.mlp.down_proj.weight": (model.hidden, model.feed_forward),
+        }
+    if model.stored_head or not model.tied:
+        shapes["lm_head.weight"] = table
+    return shapes
+
+
+def make_tensors(model: Model) -> dict[str, Array]:
+    """Random weights, stored as the model's dtype; BF16 as its 16 bits."""
+    return {
+        name: encode(random_floats(shape, model.seed * 1000 + number), model.dtype)
+        for number, (name, shape) in enumerate(tensor_shapes(model).items())
+    }
+
+
+def random_floats(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
+    """Bell-shaped numbers around 0 (around 1 for norms), with a few zeros, subnormals and large ones."""
+    count = int(np.prod(shape))
+    state = np.arange(1, 4 * count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64's mixing
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    uniform = ((state >> np.uint64(40)).astype(np.float64) / (1 << 24)).reshape(count, 4)
+    numbers = (uniform.sum(axis=1) - 2) * 0.08 + (1 if len(shape) == 1 else 0)
+    if len(shape) > 1:
+        numbers[::97] = 0
+        numbers[::211] = 3e-39
+        numbers[::389] *= 100
+    return numbers.astype(np.float32).reshape(shape)
+
+
+def encode(numbers: npt.NDArray[np.float32], dtype: str) -> Array:
+    if dtype == "F32":
+        return numbers.astype("<f4")
+    if dtype == "F16":
+        with np.errstate(under="ignore"):
+            return numbers.astype("<f2")
+    bits = numbers.view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + ((bits >> np.uint64(16)) & np.uint64(1))) >> np.uint64(16)).astype("<u2")
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Array], dtype: str) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, tensor in tensors.items():
+        end = offset + tensor.nbytes
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    write_raw_safetensors(path, header, b"".join(tensor.tobytes() for tensor in tensors.values()))
+
+
+def write_raw_safetensors(path: Path, header: Mapping[str, Any] | str, data: bytes) -> None:
+    text = header if isinstance(header, str) else json.dumps(header, separators=(",", ":"))
+    raw = text.encode()
+    raw += b" " * (-len(raw) % 8)
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def _write_shards(folder: Path, tensors: dict[str, Array], model: Model) -> None:
+    names = list(tensors)
+    size = -(-len(names) // model.shards)
+    weight_map: dict[str, str] = {}
+    for shard in range(model.shards):
+        file = f"model-{shard + 1:05}-of-{model.shards:05}.safetensors"
+        mine = names[shard * size : (shard + 1) * size]
+        write_safetensors(folder / file, {name: tensors[name] for name in mine}, model.dtype)
+        weight_map |= dict.fromkeys(mine, file)
+    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
