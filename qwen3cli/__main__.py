@@ -1,0 +1,5 @@
+"""`python -m qwen3cli` is `qwen3`."""
+
+from qwen3cli.cli import run
+
+run()

@@ -1,0 +1,142 @@
+"""What the domain asks of the world: an engine, a host of tools, and the desk that slash commands talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from qwen3cli.chat.conversation import Conversation
+from qwen3cli.chat.events import Event
+from qwen3cli.chat.messages import Message, ToolCall, ToolResult, ToolSpec
+from qwen3cli.chat.sampling import Sampling, SamplingChoice
+from qwen3cli.chat.thinking import ThinkingMode
+from qwen3cli.machine import ModelFacts
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """One generation: `messages` for the template, or `raw` text that is completed as it stands.
+
+    `thinking` is the hard switch. `think_budget` and `max_tokens` are in tokens, None without a limit.
+    """
+
+    sampling: Sampling
+    messages: tuple[Message, ...] = ()
+    raw: str | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    thinking: bool = True
+    think_budget: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """Something that continues conversations; one generation at a time."""
+
+    @property
+    def context_size(self) -> int:
+        """Tokens the context holds."""
+        ...
+
+    @property
+    def thinking_mode(self) -> ThinkingMode:
+        """What the model's own template shows of its thinking."""
+        ...
+
+    @property
+    def has_template(self) -> bool:
+        """Whether conversations can be rendered; without it only `raw` requests make sense."""
+        ...
+
+    def generate(self, request: GenerateRequest) -> Iterator[Event]:
+        """Prefill, Thinking, Text, ToolCalled and Notice events as they come, then one TurnEnded.
+
+        Raises `ContextFull` when the prompt does not fit, before any event.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Stop the running generation soon; callable from a signal handler or another thread."""
+        ...
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        ...
+
+
+class ToolHost(Protocol):
+    """Where tools come from and are run."""
+
+    def tools(self) -> Sequence[ToolSpec]:
+        """The tools on offer now."""
+        ...
+
+    def call(self, call: ToolCall) -> ToolResult:
+        """Run one call; a failure of the tool is a result with `is_error`, not an exception."""
+        ...
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """What a person can set for a chat, on the command line or with slash commands.
+
+    `thinking` None is the model's own default.
+    """
+
+    thinking: bool | None = None
+    think_budget: int | None = None
+    sampling: SamplingChoice = field(default_factory=SamplingChoice)
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    raw: bool = False
+    verbose: bool = False
+
+
+class Desk(Protocol):
+    """What slash commands may ask for; each change is valid as a whole or raises `UsageError`."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """The running conversation."""
+        ...
+
+    @property
+    def settings(self) -> ChatSettings:
+        """The settings in force."""
+        ...
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The model in use."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use."""
+        ...
+
+    @property
+    def context_used(self) -> int:
+        """Tokens of the context the last turn left in use."""
+        ...
+
+    def change(self, settings: ChatSettings) -> None:
+        """Put new settings in force, after checking them against the model."""
+        ...
+
+    def thinks(self) -> bool:
+        """Whether the next turn is going to think (hard switch, soft switches and nature of the model)."""
+        ...
+
+    def models(self) -> list[str]:
+        """Names of the models that can be opened."""
+        ...
+
+    def switch(self, model: str) -> None:
+        """Open another model and keep the conversation; on failure the old one stays."""
+        ...
+
+    def clear(self) -> None:
+        """Forget the conversation; the system prompt and the settings stay."""
+        ...

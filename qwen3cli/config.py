@@ -1,0 +1,27 @@
+"""What the environment asks for, read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qwen3cli.paths import Paths
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings that outlive one command: `QWEN3_HOME`, `QWEN3_MODEL`, `QWEN3_DEBUG`."""
+
+    paths: Paths
+    model: str | None = None
+    debug: bool = False
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] = os.environ) -> Config:
+        """Read the environment; empty variables count as unset."""
+        return cls(
+            paths=Paths.of(environ),
+            model=environ.get("QWEN3_MODEL") or None,
+            debug=environ.get("QWEN3_DEBUG", "") not in ("", "0"),
+        )

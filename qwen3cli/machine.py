@@ -1,0 +1,51 @@
+"""What a machine has, what a model is, and where it is put: values only, no reading and no deciding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+"""KV cache types that llama.cpp's attention accepts (common/arg.cpp)."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device llama.cpp can compute on; memory in bytes."""
+
+    name: str
+    description: str
+    kind: str
+    free_memory: int
+    total_memory: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model file says about itself, read from its header by `models`.
+
+    `context_length` is the trained context in tokens (0 when the file does not say);
+    `kv_bytes_per_token` counts K and V over all layers at 16 bits.
+    """
+
+    name: str
+    path: Path
+    architecture: str
+    file_bytes: int
+    parameters: int
+    quantization: str
+    quantized: bool
+    context_length: int
+    kv_bytes_per_token: int
+    base: bool = False
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a model is run; `context_size` in tokens, `gpu_layers` None for as many as llama.cpp will take."""
+
+    context_size: int
+    threads: int
+    gpu_layers: int | None = None
+    kv_type: str = "f16"
+    use_mmap: bool = True

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from qwen3cli.chat.messages import Message
+from qwen3cli.chat.sampling import NON_THINKING, THINKING, SamplingChoice
+from qwen3cli.chat.thinking import ThinkingMode, hard_switch, soft_switch
+from qwen3cli.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["hello"], None),
+        (["hello /think"], True),
+        (["hello /no_think"], False),
+        (["/no_think", "now /think please"], True),
+        (["a /think b /no_think"], False),
+        (["see /usr/think and /thinking and x/think"], None),
+        (["你好/no_think"], False),
+        (["你好 /no_think。"], False),
+    ],
+)
+def test_the_latest_soft_switch_counts(texts: list[str], expected: bool | None) -> None:
+    assert soft_switch(Message("user", text) for text in texts) is expected
+
+
+def test_what_the_assistant_says_switches_nothing() -> None:
+    assert soft_switch([Message("assistant", "/no_think"), Message("tool", "/no_think")]) is None
+    assert soft_switch([Message("system", "/no_think")]) is False
+
+
+def test_the_hard_switch_knows_the_three_kinds() -> None:
+    assert hard_switch(ThinkingMode.HYBRID, None) is True
+    assert hard_switch(ThinkingMode.HYBRID, False) is False
+    assert hard_switch(ThinkingMode.NEVER, None) is False
+    assert hard_switch(ThinkingMode.ALWAYS, True) is True
+    with pytest.raises(UsageError) as caught:
+        hard_switch(ThinkingMode.ALWAYS, False, sibling="4b")
+    assert "4b" in (caught.value.hint or "")
+
+
+def test_presets_are_those_of_the_model_cards() -> None:
+    assert (THINKING.temperature, THINKING.top_p, THINKING.top_k, THINKING.min_p) == (0.6, 0.95, 20, 0)
+    assert (NON_THINKING.temperature, NON_THINKING.top_p, NON_THINKING.top_k) == (0.7, 0.8, 20)
+
+
+def test_a_parameter_can_be_typed_and_taken_back() -> None:
+    choice = SamplingChoice().with_text("temperature", "0.3").with_text("seed", "7")
+    assert choice.resolve(thinking=True, quantized=False).temperature == 0.3
+    assert choice.resolve(thinking=True, quantized=False).seed == 7
+    again = choice.with_text("temperature", "default")
+    assert again.resolve(thinking=True, quantized=True).temperature == 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("temperature", "hot"),
+        ("temperature", "-1"),
+        ("temperature", "nan"),
+        ("top_p", "1.5"),
+        ("heat", "1"),
+        ("seed", "1.5"),
+    ],
+)
+def test_nonsense_parameters_are_refused(name: str, text: str) -> None:
+    with pytest.raises(UsageError):
+        SamplingChoice().with_text(name, text)
