@@ -1,0 +1,62 @@
+"""The engines; `open_engine` loads the one that is asked for, and everything heavy only then."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from qwen3cli.chat.ports import Engine
+from qwen3cli.machine import Device, ModelFacts, Placement
+
+
+def open_engine(
+    facts: ModelFacts,
+    placement: Placement,
+    *,
+    progress: Callable[[float], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Engine:
+    """Load a model; `progress` gets 0 to 1.
+
+    Raises `InvalidFile` when llama.cpp cannot load the file, `NotEnough` without the memory for it, and
+    `Interrupted` after `stop` was set.
+    """
+    from qwen3cli.engines.llama.engine import LlamaEngine
+
+    return LlamaEngine(facts, placement, progress or (lambda _fraction: None), stop or threading.Event())
+
+
+def trial_load(path: Path) -> str | None:
+    """Why llama.cpp cannot load `path`, found out in a child process that it may abort; None when it can."""
+    from qwen3cli.engines.llama.trial import trial_load
+
+    return trial_load(path)
+
+
+def physical_cores() -> int:
+    """How many threads computing pays for."""
+    from qwen3cli.engines.llama.threads import physical_cores
+
+    return physical_cores()
+
+
+def engine_version() -> str:
+    """Name and version of the engine's package, without loading it."""
+    from importlib.metadata import version
+
+    return f"llama-cpp-python {version('llama-cpp-python')}"
+
+
+def system_info() -> str:
+    """The CPU features llama.cpp was built with and found here."""
+    from qwen3cli.engines.llama.library import system_info
+
+    return system_info()
+
+
+def devices() -> list[Device]:
+    """The devices that llama.cpp can compute on."""
+    from qwen3cli.engines.llama.library import devices
+
+    return devices()

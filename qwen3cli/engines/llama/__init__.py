@@ -1,0 +1,1 @@
+"""LlamaEngine: llama.cpp in this process, on its low-level API."""

@@ -1,0 +1,145 @@
+"""The context: what the model has read so far, and evaluating more of it.
+
+Knows token ids only. One thread owns a context; `cancel` may be called from anywhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+
+import llama_cpp.llama_cpp as C
+
+from qwen3cli.engines.llama.library import LOG, native_strlen
+from qwen3cli.engines.llama.prefix import common_prefix
+from qwen3cli.engines.llama.weights import Weights
+from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
+from qwen3cli.machine import Placement
+
+MICRO_BATCH = 512
+"""Tokens computed at once; cancelling takes at most one micro-batch on devices without an abort callback."""
+
+_ABORTED = 2
+
+
+class Cancelled(Exception):
+    """Evaluation was stopped by `Context.cancel`; the context is sane and holds what was evaluated before."""
+
+
+class Context:
+    """The KV cache of one conversation, with `tokens` mirroring it: one id per position."""
+
+    def __init__(self, weights: Weights, placement: Placement) -> None:
+        assert weights.pointer is not None
+        self.size = placement.context_size
+        self.tokens: list[int] = []
+        self._flag = (ctypes.c_char * 2)()
+        self._abort = native_strlen()
+        LOG.clear()
+        pointer = C.llama_init_from_model(weights.pointer, self._parameters(placement))
+        if not pointer:
+            raise _refusal(placement)
+        self.pointer: C.llama_context_p | None = pointer
+        self._memory = C.llama_get_memory(pointer)
+        if self._memory is None:
+            self.free()
+            raise InvalidFile("this model does not write text: it has no memory of what it read")
+        self._one = (C.llama_token * 1)()
+        self._one_batch = C.llama_batch_get_one(self._one, 1)
+
+    def _parameters(self, placement: Placement) -> C.llama_context_params:
+        params = C.llama_context_default_params()
+        params.n_ctx = placement.context_size
+        params.n_batch = params.n_ubatch = min(MICRO_BATCH, placement.context_size)
+        params.n_threads = params.n_threads_batch = placement.threads
+        params.type_k = params.type_v = getattr(C, f"GGML_TYPE_{placement.kv_type.upper()}")
+        params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
+        params.abort_callback = self._abort
+        params.abort_callback_data = ctypes.cast(self._flag, ctypes.c_void_p)
+        params.no_perf = True
+        return params
+
+    @property
+    def room(self) -> int:
+        """Tokens that still fit."""
+        return self.size - len(self.tokens)
+
+    def cancel(self) -> None:
+        """Make the running evaluation, and every later one, raise `Cancelled`; safe in a signal handler."""
+        self._flag[0] = b"\x01"
+
+    def allow(self) -> None:
+        """Take an earlier `cancel` back."""
+        self._flag[0] = b"\x00"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` is in force."""
+        return self._flag[0] != b"\x00"
+
+    def keep_prefix(self, prompt: Sequence[int]) -> int:
+        """Forget what does not begin `prompt` and return how many of its tokens need no evaluation.
+
+        Always leaves at least one token to evaluate, since sampling needs its logits.
+        """
+        self._keep(min(common_prefix(self.tokens, prompt), len(prompt) - 1))
+        return len(self.tokens)
+
+    def _keep(self, count: int) -> None:
+        assert self._memory is not None
+        if not C.llama_memory_seq_rm(self._memory, 0, count, -1):
+            # Recurrent models cannot go back part of the way.
+            C.llama_memory_clear(self._memory, True)
+            count = 0
+        del self.tokens[count:]
+
+    def evaluate(self, tokens: Sequence[int]) -> Iterator[int]:
+        """Append `tokens` by micro-batches; yields how many are done after each."""
+        for start in range(0, len(tokens), MICRO_BATCH):
+            part = tokens[start : start + MICRO_BATCH]
+            ids = (C.llama_token * len(part))(*part)  # named, for the batch only points to it
+            self._decode(C.llama_batch_get_one(ids, len(part)))
+            self.tokens += part
+            yield start + len(part)
+
+    def append(self, token: int) -> None:
+        """Append one token: the generation loop's short way."""
+        self._one[0] = token
+        self._decode(self._one_batch)
+        self.tokens.append(token)
+
+    def _decode(self, batch: C.llama_batch) -> None:
+        if self.cancelled:
+            raise Cancelled
+        assert self.pointer is not None
+        code = C.llama_decode(self.pointer, batch)
+        if code == 0:
+            return
+        # What an aborted or failed call had already put into the cache goes out again.
+        self._keep(len(self.tokens))
+        if code == _ABORTED:
+            raise Cancelled
+        raise QwenError(f"llama.cpp failed to evaluate the text: {LOG.reason or f'code {code}'}")
+
+    def computes(self) -> bool:
+        """Whether the last logits are numbers; damaged weights give NaN, on which sampling would abort."""
+        assert self.pointer is not None
+        logits = C.llama_get_logits_ith(self.pointer, -1)
+        return bool(logits) and logits[0] == logits[0]
+
+    def free(self) -> None:
+        """Give the memory back; a second call does nothing."""
+        if self.pointer is not None:
+            C.llama_free(self.pointer)
+            self.pointer = None
+
+
+def _refusal(placement: Placement) -> QwenError:
+    reason = LOG.reason or "llama.cpp gives no reason"
+    if LOG.out_of_memory:
+        message = f"there is not enough memory for a context of {placement.context_size:,} tokens: {reason}"
+        return NotEnough(message, "give a smaller `--ctx`, or a smaller `--kv-type` such as `q8_0`")
+    if placement.kv_type not in ("f32", "f16", "bf16"):
+        message = f"this model cannot use the KV type `{placement.kv_type}`: {reason}"
+        return UsageError(message, "leave `--kv-type` at `f16`")
+    return InvalidFile(f"llama.cpp cannot make a context for this model: {reason}")

@@ -1,0 +1,35 @@
+"""Engines on models that a test writes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qwen3cli.chat.ports import Engine
+from qwen3cli.engines import open_engine
+from qwen3cli.machine import ModelFacts, Placement
+from tests.engines.models import HYBRID, Script, write_scripted
+
+OpenScripted = Callable[..., Engine]
+
+
+def facts_of(path: Path) -> ModelFacts:
+    """Facts as far as the engine reads them."""
+    return ModelFacts(path.stem, path, "qwen3", path.stat().st_size, 0, "F32", False, 32768, 0)
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Iterator[OpenScripted]:
+    """Opens engines on scripted models, and closes them."""
+    opened: list[Engine] = []
+
+    def open_scripted(script: Script, *, context: int = 2048, template: str | None = HYBRID) -> Engine:
+        path = write_scripted(tmp_path / f"scripted-{len(opened)}.gguf", script, template=template)
+        opened.append(open_engine(facts_of(path), Placement(context, threads=1)))
+        return opened[-1]
+
+    yield open_scripted
+    for engine in opened:
+        engine.close()

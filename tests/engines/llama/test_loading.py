@@ -1,0 +1,75 @@
+"""Loading a model: progress, giving up, files that are no good."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from qwen3cli.engines import open_engine
+from qwen3cli.errors import Interrupted, InvalidFile
+from qwen3cli.machine import Placement
+from tests.engines.asking import ENDLESS, ask, said
+from tests.engines.conftest import facts_of
+from tests.engines.models import write_embedder, write_scripted
+
+
+def test_loading_reports_progress_and_can_be_stopped(tmp_path: Path):
+    path = write_scripted(tmp_path / "model.gguf", ENDLESS)
+    seen: list[float] = []
+    engine = open_engine(facts_of(path), Placement(256, 1), progress=seen.append)
+    engine.close()
+    engine.close()
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    stop = threading.Event()
+    stop.set()
+    seen.clear()
+    with pytest.raises(Interrupted):
+        open_engine(facts_of(path), Placement(256, 1), progress=seen.append, stop=stop)
+    assert len(seen) == 1, "llama.cpp is told at its first report"
+
+
+def test_a_broken_wait_for_the_load_ends_the_load(tmp_path: Path):
+    def interrupt(_fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    path = write_scripted(tmp_path / "model.gguf", ENDLESS)
+    stop = threading.Event()
+    with pytest.raises(KeyboardInterrupt):
+        open_engine(facts_of(path), Placement(256, 1), progress=interrupt, stop=stop)
+    assert stop.is_set()
+
+
+def test_what_llama_cpp_says_of_a_bad_file_is_the_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    path = write_scripted(tmp_path / "model.gguf", ENDLESS, blocks=2)
+    with pytest.raises(InvalidFile, match=r"blk\.1\."):
+        open_engine(facts_of(path), Placement(256, 1))
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == "", "nothing of its log reaches the terminal"
+
+
+def test_a_model_that_cannot_write(tmp_path: Path):
+    path = write_embedder(tmp_path / "model.gguf")
+    with pytest.raises(InvalidFile, match="does not write text"):
+        open_engine(facts_of(path), Placement(64, 1))
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path):
+    path = write_scripted(tmp_path / "model.gguf", ENDLESS)
+    data = path.read_bytes()
+    one = b"\x00\x00\x80\x3f"
+    path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 :].replace(one, b"\x00\x00\xc0\x7f"))
+    engine = open_engine(facts_of(path), Placement(256, 1))
+    with pytest.raises(InvalidFile, match="numbers"):
+        ask(engine)
+    engine.close()
+
+
+@pytest.mark.parametrize("kv_type", ["f32", "q8_0"])
+def test_kv_types_and_files_that_are_not_mapped(tmp_path: Path, kv_type: str):
+    path = write_scripted(tmp_path / "model.gguf", ENDLESS)
+    engine = open_engine(facts_of(path), Placement(256, 1, kv_type=kv_type, use_mmap=False))
+    assert said(ask(engine, max_tokens=2)) == "tick tock"
+    engine.close()
