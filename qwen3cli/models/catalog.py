@@ -1,0 +1,97 @@
+"""The Qwen3 family: names, shapes, repositories, thinking kinds (from the models' configs and cards)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen3cli.chat.thinking import ThinkingMode
+
+
+@dataclass(frozen=True)
+class Member:
+    """One released model. `experts` is (in all, used); `context` is the native context in tokens."""
+
+    name: str
+    repository: str
+    thinking: ThinkingMode
+    layers: int
+    hidden: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    experts: tuple[int, int] | None = None
+    base: bool = False
+    context: int = 32_768
+    sibling: str | None = None
+
+
+_SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
+    "0.6b": (28, 1024, 3072, 16, 8, None),
+    "1.7b": (28, 2048, 6144, 16, 8, None),
+    "4b": (36, 2560, 9728, 32, 8, None),
+    "8b": (36, 4096, 12288, 32, 8, None),
+    "14b": (40, 5120, 17408, 40, 8, None),
+    "32b": (64, 5120, 25600, 64, 8, None),
+    "30b-a3b": (48, 2048, 768, 32, 4, (128, 8)),
+    "235b-a22b": (94, 4096, 1536, 64, 4, (128, 8)),
+}
+_WITH_BASE = ("0.6b", "1.7b", "4b", "8b", "14b", "30b-a3b")
+_WITH_2507 = ("4b", "30b-a3b", "235b-a22b")
+_LONG_CONTEXT = 262_144
+
+
+def _repository(size: str, suffix: str = "") -> str:
+    return f"Qwen/Qwen3-{size.upper()}{suffix}"
+
+
+def _members() -> dict[str, Member]:
+    found: list[Member] = []
+    for size, shape in _SHAPES.items():
+        found.append(Member(size, _repository(size), ThinkingMode.HYBRID, *shape))
+        if size in _WITH_BASE:
+            found.append(
+                Member(f"{size}-base", _repository(size, "-Base"), ThinkingMode.NEVER, *shape, base=True)
+            )
+        if size in _WITH_2507:
+            for kind, thinking in (("Instruct", ThinkingMode.NEVER), ("Thinking", ThinkingMode.ALWAYS)):
+                found.append(
+                    Member(
+                        f"{size}-{kind.lower()}-2507",
+                        _repository(size, f"-{kind}-2507"),
+                        thinking,
+                        *shape,
+                        context=_LONG_CONTEXT,
+                        sibling=size,
+                    )
+                )
+    coder = _SHAPES["30b-a3b"]
+    found.append(
+        Member(
+            "coder-30b-a3b",
+            "Qwen/Qwen3-Coder-30B-A3B-Instruct",
+            ThinkingMode.NEVER,
+            *coder,
+            context=_LONG_CONTEXT,
+            sibling="30b-a3b",
+        )
+    )
+    return {member.name: member for member in found}
+
+
+FAMILY: dict[str, Member] = _members()
+"""Every member by its short name."""
+
+
+def find(name: str) -> Member | None:
+    """The member that a short name (`8b`), a long one (`Qwen3-8B`) or a repository names; any case."""
+    plain = name.lower().removeprefix("qwen/").removeprefix("qwen3-").removesuffix("-gguf")
+    if plain.startswith("coder-"):
+        plain = plain.removesuffix("-instruct")
+    return FAMILY.get(plain)
+
+
+def sibling_of(model_name: str) -> str | None:
+    """The member whose thinking can be switched, for a model whose name says which other one it is."""
+    name = model_name.lower()
+    fitting = [m for m in FAMILY.values() if m.sibling and m.repository.split("/Qwen3-")[1].lower() in name]
+    return fitting[0].sibling if fitting else None

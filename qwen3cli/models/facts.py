@@ -1,0 +1,77 @@
+"""What a GGUF file says about itself, through the validating header reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3cli.errors import InvalidFile
+from qwen3cli.machine import ModelFacts
+
+if TYPE_CHECKING:
+    from converters.header import Header
+
+_UNQUANTIZED = ("F32", "F16", "BF16")
+
+
+def read_facts(path: Path, name: str | None = None) -> ModelFacts:
+    """Validate the header of `path` and read it.
+
+    Raises `InvalidFile` with the reason when it is no sound GGUF file.
+    """
+    header = checked_header(path)
+    metadata = header.metadata
+    arch = header.architecture
+    if arch is None or not header.tensors:
+        raise InvalidFile(f"`{path}` is a GGUF file but holds no model", "give a file of weights")
+    quantization = header.quantization
+    title = header.name or path.stem
+    return ModelFacts(
+        name=name or path.stem,
+        path=path,
+        architecture=arch,
+        file_bytes=header.file_size,
+        parameters=header.parameters,
+        quantization=quantization,
+        quantized=quantization not in _UNQUANTIZED,
+        context_length=_number(metadata, f"{arch}.context_length"),
+        kv_bytes_per_token=_kv_bytes(metadata, arch),
+        base=_is_base(title, metadata) or _is_base(name or path.stem, {}),
+    )
+
+
+def checked_header(path: Path) -> Header:
+    """The header of `path`, or `InvalidFile`."""
+    from converters.header import HeaderError, read_header
+
+    try:
+        return read_header(path)
+    except HeaderError as error:
+        raise InvalidFile(str(error), error.hint) from None
+    except OSError as error:
+        raise InvalidFile(f"`{path}` cannot be read: {error.strerror or error}") from None
+
+
+def _number(metadata: Mapping[str, object], key: str) -> int:
+    value = metadata.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def _kv_bytes(metadata: Mapping[str, object], arch: str) -> int:
+    """Bytes of K and V for one token over all layers, at 16 bits."""
+    layers = _number(metadata, f"{arch}.block_count")
+    heads = _number(metadata, f"{arch}.attention.head_count")
+    kv_heads = _number(metadata, f"{arch}.attention.head_count_kv") or heads
+    width = _number(metadata, f"{arch}.embedding_length") // heads if heads else 0
+    key = _number(metadata, f"{arch}.attention.key_length") or width
+    value = _number(metadata, f"{arch}.attention.value_length") or width
+    return 2 * layers * kv_heads * (key + value)
+
+
+def _is_base(title: str, metadata: Mapping[str, object]) -> bool:
+    """Base models ship a chat template too: their name and their `finetune` tag tell them apart."""
+    if str(metadata.get("general.finetune", "")).lower() == "base":
+        return True
+    return re.search(r"(?:^|[-_. ])base(?:$|[-_. ])", title, re.IGNORECASE) is not None

@@ -1,0 +1,54 @@
+"""Verdicts of trial loads, remembered: a file that we did not make is tried once in a child process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+from qwen3cli.errors import InvalidFile
+
+_KEPT = 512
+
+
+def check_once(path: Path, cache: Path, engine_version: str, trial: Callable[[Path], str | None]) -> None:
+    """Raise `InvalidFile` with the reason if llama.cpp cannot read `path`.
+
+    A verdict holds for the file as it is and the engine's version. Only good ones are remembered, so that a
+    machine's bad moment does not condemn a file.
+    A cache that cannot be written costs the next start half a second, nothing else.
+    """
+    status = path.stat()
+    key = f"{engine_version}:{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+    verdicts = cache / "trial-loads.json"
+    good = _read(verdicts)
+    if key in good:
+        return
+    reason = trial(path)
+    if reason is not None:
+        raise InvalidFile(f"llama.cpp cannot load `{path}`: {reason}", "fetch or convert the model again")
+    _write(verdicts, [*good, key][-_KEPT:])
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        data: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    if not isinstance(data, list):
+        return []
+    return [item for item in cast("list[object]", data) if isinstance(item, str)]
+
+
+def _write(path: Path, good: list[str]) -> None:
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(good), encoding="utf-8")
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()

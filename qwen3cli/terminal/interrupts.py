@@ -1,0 +1,61 @@
+"""Ctrl-C while something runs, and keys pressed meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TextIO
+
+
+@contextmanager
+def cancelling(cancel: Callable[[], None]) -> Generator[None]:
+    """While the body runs, the first Ctrl-C calls `cancel` and lets the body end by itself.
+
+    A second one raises KeyboardInterrupt, for a body that does not listen. Only the main thread can do this.
+    """
+    pressed = False
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        cancel()
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def typing_ahead(stdin: TextIO | None) -> Generator[None]:
+    """While the body runs, what a person types does not show; it waits for whoever reads next.
+
+    Without this, keys would land in the middle of the reply. Ctrl-C still interrupts.
+    """
+    # termios is POSIX only; a Windows console does not echo what nobody reads.
+    if sys.platform == "win32" or stdin is None or not stdin.isatty():
+        yield
+        return
+    import termios
+
+    try:
+        before = termios.tcgetattr(stdin)
+    except termios.error:
+        yield
+        return
+    hushed = list(before)
+    hushed[0] &= ~termios.ICRNL
+    hushed[3] &= ~(termios.ECHO | termios.ICANON)
+    # Otherwise Ctrl-C also throws away what was printed and has not reached the screen yet.
+    hushed[3] |= termios.NOFLSH
+    termios.tcsetattr(stdin, termios.TCSANOW, hushed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSANOW, before)

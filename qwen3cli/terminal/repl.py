@@ -1,0 +1,145 @@
+"""The prompt loop: reads what a person types, runs commands, shows turns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from qwen3cli.chat.events import Event
+from qwen3cli.chat.ports import Desk
+from qwen3cli.errors import ExitCode, Interrupted, QwenError
+from qwen3cli.terminal.blocks import is_open, unquote
+from qwen3cli.terminal.command import Seat
+from qwen3cli.terminal.console import Console, replace_surrogates
+from qwen3cli.terminal.history import HistoryFile
+from qwen3cli.terminal.interrupts import cancelling, typing_ahead
+from qwen3cli.terminal.renderer import turn_renderer
+from qwen3cli.terminal.slash import run_line
+
+PROMPT = ">>> "
+CONTINUATION = "... "
+
+
+class ReplDesk(Desk, Protocol):
+    """A desk that also takes messages."""
+
+    def say(self, text: str) -> Iterator[Event]:
+        """Send a message and yield the turn's events, the last one TurnEnded.
+
+        After a `QwenError` the message is no longer part of the conversation.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """Something that a person types into."""
+
+    def read(self) -> str:
+        """The next message; raises EOFError for Ctrl-D and KeyboardInterrupt for Ctrl-C on an empty line."""
+        ...
+
+
+def run_repl(
+    desk: ReplDesk, console: Console, history: Path | None = None, *, hide_thinking: bool = False
+) -> ExitCode:
+    """Talk until the person leaves; `history` is the file of what was typed, None keeps nothing."""
+    seat = Seat(desk, console)
+    reader = _open_reader(seat, HistoryFile(history, console))
+    warned = False
+    while not seat.leaving:
+        try:
+            text = replace_surrogates(reader.read())
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            if warned:
+                return ExitCode.INTERRUPTED
+            warned = True
+            console.talk("Use Ctrl-D or /bye to leave.")
+            continue
+        warned = False
+        try:
+            _answer(desk, seat, text, hide_thinking)
+        except KeyboardInterrupt:
+            console.talk("interrupted")
+    return ExitCode.DONE
+
+
+def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
+    """Do what the person typed: a command, a message, or nothing."""
+    try:
+        if not text.strip() or run_line(seat, text.rstrip()):
+            return
+    except Interrupted as error:
+        seat.console.talk(error.message)
+        return
+    except QwenError as error:
+        seat.console.error(error.message, error.hint)
+        return
+    _say(desk, seat.console, unquote(text).strip("\n"), hide_thinking)
+
+
+def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool) -> None:
+    verbose = desk.settings.verbose
+    renderer = turn_renderer(console, repl=True, hide_thinking=hide_thinking, stats=verbose)
+    try:
+        with typing_ahead(console.stdin), cancelling(desk.engine.cancel):
+            for event in desk.say(text):
+                renderer.show(event)
+    except KeyboardInterrupt:
+        renderer.fail(Interrupted())
+    except QwenError as error:
+        renderer.fail(error)
+    finally:
+        renderer.close()
+
+
+def _open_reader(seat: Seat, history: HistoryFile) -> Reader:
+    """A line editor where one can work, plain lines where not."""
+    console = seat.console
+    own = console.stdin is sys.stdin and console.stdin_is_terminal and console.stdout_is_terminal
+    if not own or console.out.dumb:
+        return PlainReader(seat, history)
+    # Takes 110 ms, and only a person at a prompt needs it.
+    from qwen3cli.terminal.prompt import PromptReader
+
+    return PromptReader(seat, history)
+
+
+class PlainReader:
+    """Lines as the terminal itself edits them, for terminals that cannot move the cursor."""
+
+    def __init__(self, seat: Seat, history: HistoryFile) -> None:
+        self._seat = seat
+        self._history = history
+
+    def read(self) -> str:
+        """The next message."""
+        text = self._line(PROMPT)
+        while is_open(text):
+            text += "\n" + self._line(CONTINUATION)
+        if text.strip() and self._seat.recording:
+            self._history.append(text)
+        return text
+
+    def _line(self, prompt: str) -> str:
+        console = self._seat.console
+        stdin = console.stdin
+        console.fresh_line()
+        console.out.write(prompt)
+        if stdin is None:
+            raise EOFError
+        try:
+            # Bytes, because a terminal may send what is not UTF-8; the text layer would raise.
+            buffer = getattr(stdin, "buffer", None)
+            line = buffer.readline().decode("utf-8", "replace") if buffer else stdin.readline()
+        except KeyboardInterrupt:
+            console.fresh_line()
+            raise
+        if not line:
+            console.fresh_line()
+            raise EOFError
+        console.screen.midline = False
+        return line.rstrip("\r\n")

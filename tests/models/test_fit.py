@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3cli.errors import NotEnough
+from qwen3cli.machine import ModelFacts
+from qwen3cli.models import fit
+
+# Qwen3-0.6B in Q8_0: 28 layers, 8 KV heads of 128.
+SMALL = ModelFacts(
+    name="0.6b",
+    path=Path("m.gguf"),
+    architecture="qwen3",
+    file_bytes=639_446_688,
+    parameters=751_632_384,
+    quantization="Q8_0",
+    quantized=True,
+    context_length=40_960,
+    kv_bytes_per_token=2 * 28 * 8 * (128 + 128),
+)
+
+
+def test_the_native_context_is_the_default() -> None:
+    assert fit.place(SMALL, threads=2, available=64 * 10**9).context_size == 32_768
+
+
+def test_a_short_trained_context_is_not_exceeded() -> None:
+    short = replace(SMALL, context_length=8_192)
+    assert fit.place(short, threads=2, available=64 * 10**9).context_size == 8_192
+
+
+def test_the_context_is_halved_until_it_fits() -> None:
+    placement = fit.place(SMALL, threads=2, available=2 * 10**9)
+    assert placement.context_size == 8_192
+    assert fit.needed(SMALL, 8_192, "f16") <= 2 * 10**9 < fit.needed(SMALL, 16_384, "f16")
+
+
+def test_the_cache_of_0_6b_takes_112_kib_a_token() -> None:
+    assert fit.needed(SMALL, 1001, "f16") - fit.needed(SMALL, 1000, "f16") == 112 * 1024
+    assert fit.needed(SMALL, 2000, "q8_0") < fit.needed(SMALL, 2000, "f16")
+
+
+def test_what_cannot_fit_is_refused_with_both_figures() -> None:
+    with pytest.raises(NotEnough, match=r"needs about 1\.2 GB .* 1\.0 GB"):
+        fit.place(SMALL, threads=2, available=10**9)
+    with pytest.raises(NotEnough):
+        fit.place(SMALL, threads=2, context=32_768, available=2 * 10**9)
+
+
+def test_this_machine_has_memory() -> None:
+    assert fit.available_memory() > 10**8
