@@ -1,0 +1,105 @@
+"""The command line: this file only registers commands and owns the one door for errors."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from qwen3cli.cli import chat, convert, doctor, models
+from qwen3cli.cli.session import Session
+from qwen3cli.config import Config
+from qwen3cli.errors import ExitCode, QwenError
+from qwen3cli.terminal.console import Console
+from qwen3cli.terminal.pipes import quiet_broken_pipe
+
+# Rich markup in help costs 100 ms at every start.
+app = typer.Typer(
+    name="qwen3",
+    help="A local chat runner for the Qwen3 family.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from qwen3cli import __version__
+
+        typer.echo(f"qwen3 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """A local chat runner for the Qwen3 family."""
+
+
+app.command("chat")(chat.chat)
+app.command("convert")(convert.convert)
+app.command("list")(models.list_models)
+app.command("show")(models.show)
+app.command("rm")(models.remove)
+app.command("cp")(models.copy)
+app.command("doctor")(doctor.doctor)
+
+
+def run() -> None:
+    """Entry point of the `qwen3` command."""
+    code = ExitCode.DONE
+    # A reader that went away is no failure of ours: the process ends quietly, as done.
+    with quiet_broken_pipe():
+        code = main()
+    sys.exit(int(code))
+
+
+def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
+    """Run one command; the only place that turns errors into a sentence, a hint and an exit code."""
+    console = console or Console()
+    config = Config.of(console.environ)
+    session = Session(console, config)
+    try:
+        command = typer.main.get_command(app)
+        args = list(sys.argv[1:] if arguments is None else arguments)
+        code = command.main(args=args, prog_name="qwen3", standalone_mode=False, obj=session)
+        return int(code or 0)
+    except QwenError as error:
+        session.show_error(error)
+        return int(error.exit_code)
+    except typer.TyperException as error:
+        console.error(
+            error.format_message().rstrip("."), "`qwen3 --help` and `qwen3 COMMAND --help` show what there is"
+        )
+        return int(ExitCode.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        console.fresh_line()
+        return int(ExitCode.INTERRUPTED)
+    except SystemExit as ended:
+        return _without_broken_pipe(ended)
+    except BrokenPipeError:
+        raise
+    except Exception as bug:
+        if config.debug:
+            raise
+        console.error(
+            f"this is a bug in qwen3: {type(bug).__name__}: {bug}",
+            "set `QWEN3_DEBUG=1` to see where, and please report it",
+        )
+        return int(ExitCode.FAILED)
+
+
+def _without_broken_pipe(ended: SystemExit) -> int:
+    """Typer turns a broken pipe into exit 1; here it ends quietly."""
+    cause = ended.__context__
+    if isinstance(cause, OSError) and cause.errno == errno.EPIPE:
+        return int(ExitCode.DONE)
+    return ended.code if isinstance(ended.code, int) else int(ExitCode.FAILED)

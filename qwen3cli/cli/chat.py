@@ -1,0 +1,162 @@
+"""`qwen3 chat`: REPL, one-shot, pipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qwen3cli.chat.events import TurnEnded
+from qwen3cli.chat.ports import ChatSettings
+from qwen3cli.chat.sampling import SamplingChoice
+from qwen3cli.cli.desk import ChatDesk
+from qwen3cli.cli.opening import RunOptions, default_model, is_model, opener
+from qwen3cli.cli.prompt import gather_prompt
+from qwen3cli.cli.session import Session
+from qwen3cli.errors import ExitCode, UsageError
+from qwen3cli.machine import KV_TYPES
+from qwen3cli.terminal.interrupts import cancelling
+from qwen3cli.terminal.renderer import turn_renderer
+
+
+def chat(
+    context: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(help="A name, a .gguf path, or `demo`.", show_default=False)
+    ] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="The prompt.", show_default=False)
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("-p", "--prompt", help="The prompt, for the default model.")
+    ] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="A file that holds the prompt.")] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Complete the text as it stands, without chat template.")
+    ] = False,
+    think: Annotated[bool | None, typer.Option("--think/--no-think", help="Thinking on or off.")] = None,
+    think_budget: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Most tokens to think with.")
+    ] = None,
+    hide_thinking: Annotated[
+        bool, typer.Option("--hide-thinking", help="One live line instead of the thinking.")
+    ] = False,
+    show_thinking: Annotated[
+        bool, typer.Option("--show-thinking", help="Thinking to stderr even in a pipe.")
+    ] = False,
+    system: Annotated[str | None, typer.Option("-s", "--system", help="The system prompt.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="F", help="Sampling temperature; 0 is greedy.")
+    ] = None,
+    top_p: Annotated[float | None, typer.Option(metavar="F", help="Nucleus sampling.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="N", help="Most likely tokens kept; 0 keeps all.")
+    ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(metavar="F", help="Least share of the likeliest token.")
+    ] = None,
+    presence_penalty: Annotated[
+        float | None, typer.Option(metavar="F", help="Against repetition, 0 to 2.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Makes sampling repeatable.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Most tokens to generate.")
+    ] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Ends the answer; may be repeated.")
+    ] = None,
+    ctx: Annotated[int | None, typer.Option(min=64, metavar="N", help="Context size in tokens.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: physical cores.")] = None,
+    gpu_layers: Annotated[str, typer.Option(metavar="auto|N", help="Layers on the GPU.")] = "auto",
+    kv_type: Annotated[
+        str, typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.")
+    ] = "f16",
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Statistics of each turn on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Results and errors only.")] = False,
+    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Do not read stdin.")] = False,
+) -> None:
+    """Chat with a model, or answer one prompt."""
+    session: Session = context.obj
+    session.console.quiet, session.as_json = quiet, as_json
+    sampling = SamplingChoice(temperature, top_p, top_k, min_p, presence_penalty, seed)
+    settings = ChatSettings(think, think_budget, sampling, max_tokens, tuple(stop or ()), raw, stats)
+    options = RunOptions(ctx, threads, _layers(gpu_layers), _kv_type(kv_type))
+    _check_lone_words(session, model, words or [])
+    text = gather_prompt(session.console, words or [], prompt, prompt_file, read_stdin=not no_stdin)
+    if text is None:
+        _require_terminal(session)
+    open_by_name = opener(session, options)
+    facts, engine = open_by_name(model or default_model(session))
+    try:
+        desk = ChatDesk(facts, engine, settings, system=system, open_model=open_by_name, store=session.store)
+    except UsageError:
+        engine.close()
+        raise
+    try:
+        for line in desk.opening_notices():
+            session.console.notice(line)
+        if text is None:
+            code = _repl(session, desk, hide_thinking=hide_thinking)
+        else:
+            code = _one_shot(session, desk, text, show_thinking=show_thinking, hide_thinking=hide_thinking)
+    finally:
+        desk.close()
+    raise typer.Exit(int(code))
+
+
+def _one_shot(
+    session: Session, desk: ChatDesk, text: str, *, show_thinking: bool, hide_thinking: bool
+) -> ExitCode:
+    renderer = turn_renderer(
+        session.console,
+        as_json=session.as_json,
+        show_thinking=show_thinking,
+        hide_thinking=hide_thinking,
+        stats=desk.settings.verbose,
+    )
+    code = ExitCode.DONE
+    try:
+        with cancelling(desk.engine.cancel):
+            for event in desk.say(text):
+                renderer.show(event)
+                if isinstance(event, TurnEnded) and event.finish in ("interrupted", "context"):
+                    code = ExitCode.INTERRUPTED if event.finish == "interrupted" else ExitCode.CONTEXT_FULL
+    finally:
+        renderer.close()
+    return code
+
+
+def _repl(session: Session, desk: ChatDesk, *, hide_thinking: bool) -> ExitCode:
+    from qwen3cli.terminal.repl import run_repl
+
+    return run_repl(desk, session.console, session.config.paths.history, hide_thinking=hide_thinking)
+
+
+def _check_lone_words(session: Session, model: str | None, words: list[str]) -> None:
+    if model is not None and not words and not is_model(session, model):
+        raise UsageError(f"`{model}` is no model", "to ask the default model, use `qwen3 chat -p PROMPT`")
+
+
+def _require_terminal(session: Session) -> None:
+    console = session.console
+    if session.as_json or not (console.stdin_is_terminal and console.stdout_is_terminal):
+        raise UsageError(
+            "there is no prompt and no terminal to chat at",
+            "give a PROMPT, `-p PROMPT`, or pipe one through stdin",
+        )
+
+
+def _layers(text: str) -> int | None:
+    if text.lower() == "auto":
+        return None
+    if text.isdecimal():
+        return int(text)
+    raise UsageError(f"`--gpu-layers` takes `auto` or a number, not `{text}`")
+
+
+def _kv_type(text: str) -> str:
+    if text.lower() not in KV_TYPES:
+        raise UsageError(f"`--kv-type` does not know `{text}`", f"it takes {', '.join(KV_TYPES)}")
+    return text.lower()

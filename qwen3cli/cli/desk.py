@@ -1,0 +1,140 @@
+"""The desk of a chat: one conversation, one model, the settings in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from qwen3cli.chat.conversation import Conversation
+from qwen3cli.chat.events import Event, Notice, TurnEnded
+from qwen3cli.chat.messages import Message
+from qwen3cli.chat.ports import ChatSettings, Engine
+from qwen3cli.chat.thinking import hard_switch
+from qwen3cli.chat.turn import advice, run_turn, thinks_next
+from qwen3cli.errors import UsageError
+from qwen3cli.machine import ModelFacts
+from qwen3cli.models.catalog import sibling_of
+from qwen3cli.models.reference import DEMO
+from qwen3cli.models.store import ModelStore
+
+Open = Callable[[str], tuple[ModelFacts, Engine]]
+
+
+class ChatDesk:
+    """Implements `Desk` for the slash commands and says turns for the screens."""
+
+    def __init__(
+        self,
+        facts: ModelFacts,
+        engine: Engine,
+        settings: ChatSettings,
+        *,
+        system: str | None,
+        open_model: Open,
+        store: ModelStore,
+    ) -> None:
+        self._facts = facts
+        self._engine = engine
+        self._open = open_model
+        self._store = store
+        self._conversation = Conversation(system)
+        self._settings = ChatSettings()
+        self._asked_raw = settings.raw
+        self._told: set[str] = set()
+        self.context_used = 0
+        self.change(settings)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The running conversation."""
+        return self._conversation
+
+    @property
+    def settings(self) -> ChatSettings:
+        """The settings in force."""
+        return self._settings
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The model in use."""
+        return self._facts
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use."""
+        return self._engine
+
+    def change(self, settings: ChatSettings) -> None:
+        """Put new settings in force, after checking them against the model."""
+        _check(settings, self._facts, self._engine)
+        self._settings = replace(settings, raw=_completes(settings, self._facts, self._engine))
+
+    def thinks(self) -> bool:
+        """Whether the next turn is going to think."""
+        return thinks_next(self._engine, self._settings, self._conversation.messages)
+
+    def models(self) -> list[str]:
+        """Names of the models that can be opened."""
+        return [entry.name for entry in self._store.entries()] + [DEMO]
+
+    def switch(self, model: str) -> None:
+        """Open another model and keep the conversation; on failure the old one stays."""
+        facts, engine = self._open(model)
+        try:
+            _check(replace(self._settings, raw=self._asked_raw), facts, engine)
+        except UsageError:
+            engine.close()
+            raise
+        old, self._facts, self._engine = self._engine, facts, engine
+        old.close()
+        self.change(replace(self._settings, raw=self._asked_raw))
+
+    def clear(self) -> None:
+        """Forget the conversation; the system prompt and the settings stay."""
+        self._conversation.clear()
+        self.context_used = 0
+
+    def opening_notices(self) -> list[str]:
+        """What a person should know before the first turn."""
+        lines: list[str] = []
+        if self._facts.base:
+            lines.append(f"`{self._facts.name}` is a base model: it completes text and does not chat")
+        elif not self._engine.has_template:
+            lines.append(f"`{self._facts.name}` has no chat template: it completes text and does not chat")
+        if self._settings.raw and self._conversation.system:
+            lines.append("the system prompt is not used: text is completed as it stands")
+        return lines
+
+    def say(self, text: str) -> Iterator[Event]:
+        """One turn; see `run_turn`."""
+        messages = (*self._conversation.messages, Message("user", text))
+        for line in advice(self._settings, thinking=thinks_next(self._engine, self._settings, messages)):
+            if line not in self._told:
+                self._told.add(line)
+                yield Notice(line)
+        for event in run_turn(
+            self._engine, self._conversation, text, self._settings, quantized=self._facts.quantized
+        ):
+            if isinstance(event, TurnEnded):
+                self.context_used = event.stats.context_used
+            yield event
+
+    def close(self) -> None:
+        """Free the model."""
+        self._engine.close()
+
+
+def _check(settings: ChatSettings, facts: ModelFacts, engine: Engine) -> None:
+    """Raise `UsageError` for a thinking switch that this model, or completing text, does not have."""
+    if settings.thinking is None:
+        return
+    if _completes(settings, facts, engine):
+        if settings.thinking:
+            raise UsageError("text is completed without thinking", "leave out `--think`")
+    else:
+        hard_switch(engine.thinking_mode, settings.thinking, sibling=sibling_of(facts.name))
+
+
+def _completes(settings: ChatSettings, facts: ModelFacts, engine: Engine) -> bool:
+    """Whether text is completed rather than chatted: on request, or because the model can do nothing else."""
+    return settings.raw or facts.base or not engine.has_template

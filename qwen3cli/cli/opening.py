@@ -1,0 +1,139 @@
+"""From what a person typed to a model in memory: reference, facts, trial load, placement, engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3cli.chat.ports import Engine
+from qwen3cli.cli.session import Session
+from qwen3cli.errors import InvalidFile, ModelNotFound, UsageError
+from qwen3cli.machine import ModelFacts
+from qwen3cli.models import catalog, fit
+from qwen3cli.models.conversion import demo_facts
+from qwen3cli.models.facts import read_facts
+from qwen3cli.models.reference import DEMO, ModelRef
+from qwen3cli.models.trust import check_once
+from qwen3cli.terminal.interrupts import cancelling
+from qwen3cli.terminal.progress import Progress
+
+PREFERRED = "0.6b"
+HOW_TO_GET_ONE = (
+    "`qwen3 convert CHECKPOINT --as NAME` installs a model; `qwen3 chat demo PROMPT` uses the built-in demo"
+)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a model is to be run; None is our choice."""
+
+    context: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = None
+    kv_type: str = "f16"
+
+
+def default_model(session: Session) -> str:
+    """The model nobody named: `QWEN3_MODEL`, the only installed one, 0.6b, or for a person the demo.
+
+    Raises `ModelNotFound` in a pipe with nothing installed, `UsageError` when there is a choice to make.
+    """
+    if session.config.model:
+        return session.config.model
+    names = [entry.name for entry in session.store.entries()]
+    if len(names) == 1:
+        return names[0]
+    if any(name.lower() == PREFERRED for name in names):
+        return PREFERRED
+    if names:
+        raise UsageError(
+            f"several models are installed: {', '.join(names)}",
+            "say which one, as in `qwen3 chat NAME`, or set `QWEN3_MODEL`",
+        )
+    console = session.console
+    if console.stdin_is_terminal and console.stdout_is_terminal:
+        console.notice(
+            "no model is installed, and this release cannot download one: this is the built-in demo."
+            " `qwen3 convert CHECKPOINT --as NAME` installs a real model"
+        )
+        return DEMO
+    raise ModelNotFound("no model is installed", HOW_TO_GET_ONE)
+
+
+def is_model(session: Session, text: str) -> bool:
+    """Whether a lone word is meant as a model: by its form, or because the store has it."""
+    return ModelRef.parse(text).kind != "words" or session.store.find(text) is not None
+
+
+def find_facts(session: Session, text: str) -> ModelFacts:
+    """The facts of the model that `text` refers to; raises `ModelNotFound` or `InvalidFile`."""
+    reference = ModelRef.parse(text)
+    if reference.kind == "demo":
+        return demo_facts(session.config.paths.cache)
+    if reference.kind == "path":
+        return _facts_of_path(Path(text).expanduser())
+    entry = session.store.find(text)
+    if entry is not None:
+        if not entry.facts.path.is_file():
+            raise InvalidFile(
+                f"the file of `{entry.name}` is gone", f"remove it with `qwen3 rm {entry.name}`"
+            )
+        return entry.facts
+    if reference.kind == "family":
+        member = catalog.find(text.split(":")[0])
+        repository = member.repository if member else text
+        raise ModelNotFound(
+            f"`{text}` ({repository}) is not installed, and this release cannot download it",
+            f"fetch the checkpoint, then `qwen3 convert FOLDER --as {text.split(':')[0]}`;"
+            " `qwen3 chat demo` works at once",
+        )
+    raise ModelNotFound(
+        f"there is no model `{text}`", f"`qwen3 list` shows what is installed; {HOW_TO_GET_ONE}"
+    )
+
+
+def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engine:
+    """Load a model, showing progress; Ctrl-C gives up cleanly."""
+    import threading
+
+    from qwen3cli.engines import engine_version, open_engine, physical_cores, trial_load
+
+    if not facts.path.is_relative_to(session.config.paths.home):
+        check_once(facts.path, session.config.paths.cache, engine_version(), trial_load)
+    placement = fit.place(
+        facts,
+        threads=options.threads or physical_cores(),
+        context=options.context,
+        gpu_layers=options.gpu_layers,
+        kv_type=options.kv_type,
+    )
+    if options.context is None and placement.context_size < fit.default_context(facts):
+        session.console.notice(
+            f"the context is {placement.context_size:,} tokens, not {fit.default_context(facts):,}:"
+            " more does not fit the free memory (`--ctx` asks for more)"
+        )
+    stop = threading.Event()
+    with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
+        return open_engine(facts, placement, progress=bar.update, stop=stop)
+
+
+def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[ModelFacts, Engine]]:
+    """Opens models by reference with these options."""
+
+    def open_by_name(text: str) -> tuple[ModelFacts, Engine]:
+        facts = find_facts(session, text)
+        return facts, open_model(session, facts, options)
+
+    return open_by_name
+
+
+def _facts_of_path(path: Path) -> ModelFacts:
+    if path.is_dir():
+        hint = f"convert it first: `qwen3 convert {path} --as NAME`"
+        raise InvalidFile(f"`{path}` is a folder, not a GGUF file", hint)
+    if not path.exists():
+        raise ModelNotFound(
+            f"there is no file `{path}`", "check the path; `qwen3 list` shows what is installed"
+        )
+    return read_facts(path)

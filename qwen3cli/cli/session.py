@@ -1,0 +1,24 @@
+"""What every command gets: the console, the configuration, the store."""
+
+from __future__ import annotations
+
+from qwen3cli.config import Config
+from qwen3cli.errors import QwenError
+from qwen3cli.models.store import ModelStore
+from qwen3cli.terminal.console import Console
+
+
+class Session:
+    """One run of the program; `as_json` says that errors are wanted as events on stdout too."""
+
+    def __init__(self, console: Console, config: Config) -> None:
+        self.console = console
+        self.config = config
+        self.store = ModelStore(config.paths.models)
+        self.as_json = False
+
+    def show_error(self, error: QwenError) -> None:
+        """Tell the person, and the script that reads `--json`."""
+        if self.as_json:
+            self.console.json({"event": "error", "message": error.message, "exit_code": int(error.exit_code)})
+        self.console.error(error.message, error.hint)

@@ -1,0 +1,126 @@
+"""The laws that a machine can check: import directions, start-up, the one door to the terminal."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {"llama_cpp", "mcp", "huggingface_hub", "gguf", "jinja2", "prompt_toolkit", "numpy", "httpx2", "rich"}
+
+# Which rooms of qwen3cli a room may import; every room may import the leaves listed under "leaf".
+LEAVES = {"errors", "paths", "config", "machine"}
+ALLOWED = {
+    "errors": set[str](),
+    "paths": set[str](),
+    "machine": set[str](),
+    "config": {"paths", "errors"},
+    "chat": {"errors", "machine"},
+    "terminal": LEAVES | {"chat"},
+    "engines": LEAVES | {"chat"},
+    "tools": LEAVES | {"chat"},
+    "models": LEAVES | {"chat", "demo"},
+    "demo": set[str](),
+    "cli": LEAVES | {"chat", "terminal", "engines", "tools", "models", ""},
+    "__main__": {"cli"},
+    "__init__": set[str](),
+}
+# The console's own files, and the modules that run as a child process.
+AT_THE_STREAMS = {"console.py", "repl.py", "pipes.py", "trial.py", "rendering.py"}
+MAY_IMPORT_CONVERTERS = {"models", "cli"}
+
+
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT / package).with_suffix("").parts
+        yield parts[0], path
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that `path` imports, at the top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def breaches(package: str) -> list[str]:
+    found: list[str] = []
+    for room, path in modules(package):
+        for name in imports_of(path):
+            top, _, rest = name.partition(".")
+            if package == "converters" and top == "qwen3cli":
+                found.append(f"{path}: {name}")
+            if package == "qwen3cli" and top == "converters" and room not in MAY_IMPORT_CONVERTERS:
+                found.append(f"{path}: {name}")
+            if package == "qwen3cli" and top == "qwen3cli":
+                target = rest.split(".")[0]
+                target = target if (ROOT / "qwen3cli" / target).exists() or is_module(target) else ""
+                if target != room and target not in ALLOWED[room]:
+                    found.append(f"{path}: {name}")
+    return found
+
+
+def is_module(name: str) -> bool:
+    return (ROOT / "qwen3cli" / f"{name}.py").exists()
+
+
+def test_imports_go_one_way() -> None:
+    assert breaches("qwen3cli") == []
+
+
+def test_converters_know_nothing_of_the_program() -> None:
+    assert breaches("converters") == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["chat", "--help"], ["--version"]])
+def test_start_up_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from qwen3cli.cli import main\n"
+        f"main({arguments!r})\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    environ = {**os.environ, "QWEN3_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_only_the_console_prints() -> None:
+    """`print` and the standard streams are for the console; child processes talk through their pipes."""
+    found: list[str] = []
+    for package in ("qwen3cli", "converters"):
+        for room, path in modules(package):
+            if path.name in ("console.py", "repl.py", "pipes.py") or room == "demo":
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Name) and node.id == "print":
+                    found.append(f"{path}:{node.lineno} print")
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr in ("stdout", "stderr", "stdin")
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == "sys"
+                ):
+                    found.append(f"{path}:{node.lineno} sys.{node.attr}")
+    assert found == []
+
+
+def test_the_project_stands_alone() -> None:
+    """Nothing refers to a folder outside the project."""
+    needle = "../" + "shared"
+    for pattern in ("**/*.py", "*.md", "*.toml", "Makefile", ".ci/*"):
+        for path in ROOT.glob(pattern):
+            if path.is_file() and ".venv" not in path.parts and ".oracle" not in path.parts:
+                assert needle not in path.read_text(encoding="utf-8"), path
