@@ -1,0 +1,107 @@
+"""The held-out prompts are frozen, apart from everything that training can make, and answered by the demo."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from qwen3cli.demo import CHECKPOINT
+from qwen3cli.demo.skills import tools, wider, words
+from qwen3cli.demo.skills.mix import BUILDERS, draw
+from qwen3cli.demo.skills.wordings import AFTER, BEFORE, LANGUAGES, WORDINGS
+from qwen3cli.models.conversion import convert_checkpoint
+from tests.demo.evaluate import NEEDED, failures, open_gguf, shuffled
+from tests.demo.heldout import HELDOUT, load, sample
+
+FROZEN = "1c88ed7b22da668a1e254133a64065cc9220a94a7e407b97b27ee32a6653dd9c"
+NEVER_TAUGHT = {"get_population", "horoscope"}
+SKILLS = load()
+CASES = [case for cases in SKILLS.values() for case in cases]
+
+
+def plain(text: str) -> str:
+    """A wording without what does not make it another one: case, width and spaces at its ends."""
+    return text.strip().casefold().translate(str.maketrans("？！，：。", "?!,:."))
+
+
+def taught() -> set[str]:
+    """Every wording that training can make, politeness included, with its slots open."""
+    made: set[str] = set()
+    for table, language in product((WORDINGS, wider.WIDER), LANGUAGES):
+        for skill in table:
+            for wording in table[skill][language]:
+                made.add(wording)
+                made |= {before + wording for before in BEFORE[language]}
+                made |= {wording + after for after in AFTER[language]}
+    for tool in tools.KNOWN:
+        made |= {wording for language in LANGUAGES for wording in tool.questions[language]}
+    return {plain(wording) for wording in made}
+
+
+def test_the_prompts_are_frozen() -> None:
+    assert hashlib.sha256(HELDOUT.read_bytes()).hexdigest() == FROZEN
+
+
+def test_there_are_enough_and_every_sum() -> None:
+    assert min(len(cases) for cases in SKILLS.values()) >= 60
+    answers = {case.answer.rstrip(".。") for case in SKILLS["sum"]}
+    assert answers == {f"{a} + {b} = {a + b}" for a in range(21) for b in range(21)}
+    called = {case.call.name for case in SKILLS["tool_call"] if case.call}
+    assert len(called) >= 3
+    assert called >= NEVER_TAUGHT
+
+
+def test_no_wording_is_taught() -> None:
+    assert {plain(case.wording) for case in CASES} & taught() == set()
+
+
+def test_no_name_is_taught() -> None:
+    """Every copied name is one that the generator refuses; two of the tools are built from no word that it has."""
+    names = {name for case in CASES for name in case.names}
+    assert len(names) > 100
+    assert [name for name in names if not words.reserved(name)] == []
+    vocabulary = {*tools.COMMON_NOUNS, *tools.COMMON_PARAMETERS, *wider.NOUNS, *wider.PARAMETERS}
+    vocabulary |= {part for tool in tools.KNOWN for part in (tool.name, tool.parameter)}
+    assert not vocabulary & {"population", "horoscope", "sign", *NEVER_TAUGHT}
+
+
+@pytest.mark.parametrize("make", [words.name, words.noun, words.phrase, words.result, wider.result])
+def test_the_generator_refuses_reserved_texts(make: Callable[[Random], str]) -> None:
+    rng = Random(7)
+    made = [make(rng) for _ in range(3000)]
+    assert not any(words.reserved(text) for text in made)
+    # The rule does bite: of texts made without it, one in sixteen is reserved.
+    assert any(words.reserved(words.word(rng)) for _ in range(200))
+
+
+def test_nothing_that_training_draws_is_held_out() -> None:
+    rng = Random(11)
+    held = {plain(case.messages[-1].content) for case in CASES if case.messages[-1].role == "user"}
+    weights = dict.fromkeys(BUILDERS, 1.0)
+    drawn = (draw(weights, rng).messages[-1] for _ in range(6000))
+    assert not held & {plain(message["content"]) for message in drawn if message["role"] == "user"}
+
+
+@pytest.mark.parametrize("quantization", ["f32", "q8_0"])
+def test_the_demo_answers_them(quantization: str, tmp_path: Path) -> None:
+    path = tmp_path / f"demo-{quantization}.gguf"
+    convert_checkpoint(CHECKPOINT, path, quantization, name="demo")
+    engine = open_gguf(path)
+    rates = {skill: 1 - len(failures(engine, cases)) / len(cases) for skill, cases in SKILLS.items()}
+    engine.close()
+    assert {skill: rate for skill, rate in rates.items() if rate < NEEDED} == {}
+
+
+def test_shuffled_weights_answer_none_of_them(tmp_path: Path) -> None:
+    """The control: the answers come out of the weights, and the judge can say no."""
+    path = tmp_path / "shuffled.gguf"
+    convert_checkpoint(shuffled(CHECKPOINT, tmp_path / "shuffled"), path, "f32", name="demo")
+    engine = open_gguf(path)
+    cases = [case for few in sample(SKILLS, 4).values() for case in few]
+    assert len(failures(engine, cases)) == len(cases)
+    engine.close()
