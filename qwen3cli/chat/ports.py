@@ -129,6 +129,10 @@ class Desk(Protocol):
         """Whether the next turn is going to think (hard switch, soft switches and nature of the model)."""
         ...
 
+    def carry_think(self) -> None:
+        """Put `/think` into the next message, unless that has a switch itself: an earlier soft switch is in force."""
+        ...
+
     def models(self) -> list[str]:
         """Names of the models that can be opened."""
         ...

@@ -55,6 +55,9 @@ def hard_switch(mode: ThinkingMode, wanted: bool | None, *, sibling: str | None 
     return thinks
 
 
-def will_think(thinking: bool, messages: Iterable[Message]) -> bool:
-    """Whether thinking is to be expected: on, and not switched off by the latest soft switch."""
-    return thinking and soft_switch(messages) is not False
+def will_think(mode: ThinkingMode, thinking: bool, messages: Iterable[Message]) -> bool:
+    """Whether thinking is to be expected: on, and not switched off by the latest soft switch.
+
+    Only hybrid models were trained to obey soft switches.
+    """
+    return thinking and (mode is not ThinkingMode.HYBRID or soft_switch(messages) is not False)

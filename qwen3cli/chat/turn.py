@@ -44,7 +44,7 @@ def thinks_next(engine: Engine, settings: ChatSettings, messages: tuple[Message,
     """Whether the next generation is to be expected to think: kind of model, hard switch, soft switches."""
     if settings.raw or not engine.has_template:
         return False
-    return will_think(_switch(engine, settings), messages)
+    return will_think(engine.thinking_mode, _switch(engine, settings), messages)
 
 
 def request_for(

@@ -9,7 +9,7 @@ from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event, Notice, TurnEnded
 from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import ChatSettings, Engine
-from qwen3cli.chat.thinking import hard_switch
+from qwen3cli.chat.thinking import hard_switch, soft_switch
 from qwen3cli.chat.turn import advice, run_turn, thinks_next
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import ModelFacts
@@ -41,6 +41,7 @@ class ChatDesk:
         self._settings = ChatSettings()
         self._asked_raw = settings.raw
         self._told: set[str] = set()
+        self._carries_think = False
         self.context_used = 0
         self.change(settings)
 
@@ -68,10 +69,15 @@ class ChatDesk:
         """Put new settings in force, after checking them against the model."""
         _check(settings, self._facts, self._engine)
         self._settings = replace(settings, raw=_completes(settings, self._facts, self._engine))
+        self._carries_think &= settings.thinking is True
 
     def thinks(self) -> bool:
         """Whether the next turn is going to think."""
-        return thinks_next(self._engine, self._settings, self._conversation.messages)
+        return thinks_next(self._engine, self._settings, self._with(""))
+
+    def carry_think(self) -> None:
+        """Put `/think` into the next message, unless that has a switch itself: an earlier soft switch is in force."""
+        self._carries_think = True
 
     def models(self) -> list[str]:
         """Names of the models that can be opened."""
@@ -92,6 +98,7 @@ class ChatDesk:
     def clear(self) -> None:
         """Forget the conversation; the system prompt and the settings stay."""
         self._conversation.clear()
+        self._carries_think = False
         self.context_used = 0
 
     def opening_notices(self) -> list[str]:
@@ -107,17 +114,30 @@ class ChatDesk:
 
     def say(self, text: str) -> Iterator[Event]:
         """One turn; see `run_turn`."""
-        messages = (*self._conversation.messages, Message("user", text))
+        messages = self._with(text)
         for line in advice(self._settings, thinking=thinks_next(self._engine, self._settings, messages)):
             if line not in self._told:
                 self._told.add(line)
                 yield Notice(line)
         for event in run_turn(
-            self._engine, self._conversation, text, self._settings, quantized=self._facts.quantized
+            self._engine,
+            self._conversation,
+            messages[-1].content,
+            self._settings,
+            quantized=self._facts.quantized,
         ):
             if isinstance(event, TurnEnded):
                 self.context_used = event.stats.context_used
             yield event
+        said = soft_switch([Message("user", text)])
+        self._carries_think &= said is None and soft_switch(self._conversation.messages) is False
+
+    def _with(self, text: str) -> tuple[Message, ...]:
+        """The messages as they are when `text` is said next, the switch that it carries included."""
+        message = Message("user", text)
+        if self._carries_think and soft_switch([message]) is None:
+            message = Message("user", f"{text} /think")
+        return (*self._conversation.messages, message)
 
     def close(self) -> None:
         """Free the model."""

@@ -21,11 +21,13 @@ def switch_thinking(seat: Seat, wanted: bool | None) -> None:
     """Turn thinking on, off, or back to the model's own default (None), for this turn and all later ones."""
     desk = seat.desk
     desk.change(replace(desk.settings, thinking=wanted))
-    thinks = desk.thinks()
-    seat.console.talk(f"Set '{'think' if thinks else 'nothink'}' mode.")
-    if wanted is not None and thinks != wanted:
-        switch = "/think" if wanted else "/no_think"
-        seat.console.notice(f"an earlier switch in the conversation still holds; put `{switch}` in a message")
+    if wanted and not desk.thinks():
+        if desk.settings.think_budget == 0:
+            seat.console.notice("a thinking budget of 0 keeps it off; `/set budget off` ends that")
+        else:
+            desk.carry_think()
+            seat.console.notice("the next message carries `/think`: an earlier `/no_think` still holds")
+    seat.console.talk(f"Set '{'think' if desk.thinks() else 'nothink'}' mode.")
 
 
 def _think(seat: Seat, rest: str) -> None:

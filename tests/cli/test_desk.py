@@ -123,3 +123,52 @@ def test_base_models_and_models_without_template_complete_text_and_say_so(tmp_pa
     plain.has_template = False
     assert "no chat template" in desk_with(plain, tmp_path).opening_notices()[0]
     assert desk_with(ScriptedEngine(), tmp_path).opening_notices() == []
+
+
+def test_the_think_command_outlasts_an_earlier_soft_switch(tmp_path: Path) -> None:
+    desk = desk_with(
+        ScriptedEngine([Text("a"), ended()], [Text("b"), ended()], [Text("c"), ended()]), tmp_path
+    )
+    list(desk.say("one /no_think"))
+    desk.change(ChatSettings(thinking=True))
+    assert not desk.thinks()
+    desk.carry_think()
+    assert desk.thinks()
+    list(desk.say("two"))
+    list(desk.say("three"))
+    assert [m.content for m in desk.conversation.turns[2::2]] == ["two /think", "three"]
+    assert desk.thinks()
+
+
+def test_a_message_with_its_own_switch_carries_no_other(tmp_path: Path) -> None:
+    desk = desk_with(ScriptedEngine([Text("a"), ended()], [Text("b"), ended()]), tmp_path)
+    list(desk.say("one /no_think"))
+    desk.change(ChatSettings(thinking=True))
+    desk.carry_think()
+    list(desk.say("two /no_think"))
+    assert desk.conversation.turns[2].content == "two /no_think"
+    assert not desk.thinks()
+
+
+def test_what_is_to_be_carried_waits_for_a_turn_that_answers_and_ends_with_the_command(
+    tmp_path: Path,
+) -> None:
+    desk = desk_with(ScriptedEngine([Text("a"), ended()], []), tmp_path)
+    list(desk.say("one /no_think"))
+    desk.change(ChatSettings(thinking=True))
+    desk.carry_think()
+    with pytest.raises(RuntimeError):
+        list(desk.say("two"))
+    assert desk.thinks()
+    desk.change(ChatSettings(thinking=False))
+    assert not desk.thinks()
+    desk.change(ChatSettings(thinking=True))
+    assert not desk.thinks()
+
+
+def test_soft_switches_mean_nothing_to_a_model_that_always_thinks(tmp_path: Path) -> None:
+    engine = ScriptedEngine([Text("a"), ended()])
+    engine.thinking_mode = ThinkingMode.ALWAYS
+    desk = desk_with(engine, tmp_path)
+    list(desk.say("one /no_think"))
+    assert desk.thinks()

@@ -12,6 +12,7 @@ import pytest
 
 from qwen3cli.demo import CHECKPOINT
 from qwen3cli.demo.skills import tools, wider, words
+from qwen3cli.demo.skills.known import KNOWN
 from qwen3cli.demo.skills.mix import BUILDERS, draw
 from qwen3cli.demo.skills.wordings import AFTER, BEFORE, LANGUAGES, WORDINGS
 from qwen3cli.models.conversion import convert_checkpoint
@@ -38,7 +39,7 @@ def taught() -> set[str]:
                 made.add(wording)
                 made |= {before + wording for before in BEFORE[language]}
                 made |= {wording + after for after in AFTER[language]}
-    for tool in tools.KNOWN:
+    for tool in KNOWN:
         made |= {wording for language in LANGUAGES for wording in tool.questions[language]}
     return {plain(wording) for wording in made}
 
@@ -66,7 +67,7 @@ def test_no_name_is_taught() -> None:
     assert len(names) > 100
     assert [name for name in names if not words.reserved(name)] == []
     vocabulary = {*tools.COMMON_NOUNS, *tools.COMMON_PARAMETERS, *wider.NOUNS, *wider.PARAMETERS}
-    vocabulary |= {part for tool in tools.KNOWN for part in (tool.name, tool.parameter)}
+    vocabulary |= {part for tool in KNOWN for part in (tool.name, tool.parameter)}
     assert not vocabulary & {"population", "horoscope", "sign", *NEVER_TAUGHT}
 
 

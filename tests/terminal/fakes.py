@@ -86,6 +86,7 @@ class FakeDesk:
         self.engine = FakeEngine()
         self.facts = _facts("fake")
         self.context_used = 0
+        self.carried = False
 
     def change(self, settings: ChatSettings) -> None:
         if settings.thinking is not None:
@@ -93,8 +94,15 @@ class FakeDesk:
         self.settings = settings
 
     def thinks(self) -> bool:
-        thinking = hard_switch(self.engine.thinking_mode, self.settings.thinking)
-        return will_think(thinking, self.conversation.messages)
+        thinking = self.settings.think_budget != 0 and hard_switch(
+            self.engine.thinking_mode, self.settings.thinking
+        )
+        if self.carried:
+            return True
+        return will_think(self.engine.thinking_mode, thinking, self.conversation.messages)
+
+    def carry_think(self) -> None:
+        self.carried = True
 
     def models(self) -> list[str]:
         return ["fake", "other"]

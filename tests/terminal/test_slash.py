@@ -113,11 +113,20 @@ def test_think_and_no_think(room: Room) -> None:
     assert room.desk.settings.thinking is None
 
 
-def test_a_switch_that_is_overruled_says_so(room: Room) -> None:
+def test_think_says_that_the_next_message_carries_it_where_an_earlier_switch_holds(room: Room) -> None:
     room.desk.conversation.append(Message("user", "/no_think hello"))
     text = room.run("/think")
+    assert "Set 'think' mode." in text
+    assert "the next message carries `/think`" in text
+    assert room.desk.carried
+
+
+def test_think_says_that_a_budget_of_nothing_keeps_it_off(room: Room) -> None:
+    room.run("/set budget 0")
+    text = room.run("/think")
+    assert "budget of 0" in text
     assert "Set 'nothink' mode." in text
-    assert "put `/think` in a message" in " ".join(text.split())
+    assert not room.desk.carried
 
 
 def test_an_impossible_switch_is_refused(room: Room) -> None:

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from qwen3cli.demo.skills import beyond, tools, words
+from qwen3cli.demo.skills.known import Tool
 from qwen3cli.demo.skills.wordings import (
     AFTER,
     BEFORE,
@@ -113,7 +114,7 @@ def plain(
     return Turn(asked.format(**slots), *respond(skill, spoken, **slots), spoken)
 
 
-def calling(tool: tools.Tool, rng: Random) -> Turn:
+def calling(tool: Tool, rng: Random) -> Turn:
     """Return a turn in which TOOL is called with an argument from the question."""
     language = rng.choices(LANGUAGES, (3, 1))[0]
     text = tools.argument(tool, rng, language == ZH)
@@ -182,7 +183,7 @@ def called(turn: Turn, rng: Random, messages: list[Message], thinking: bool, res
     return [request, {"role": "tool", "content": result}]
 
 
-def history(count: int, offered: list[tools.Tool], rng: Random, switch_chance: float) -> list[Message]:
+def history(count: int, offered: list[Tool], rng: Random, switch_chance: float) -> list[Message]:
     """Return COUNT earlier exchanges: plain turns, and tool calls with their results if a tool is offered."""
     messages: list[Message] = []
     for _ in range(count):

@@ -20,11 +20,12 @@ from qwen3cli.demo.skills.dialogue import (
     reply_text,
     with_switch,
 )
+from qwen3cli.demo.skills.known import Tool
 from qwen3cli.demo.skills.wider import WIDER
 from qwen3cli.demo.skills.wordings import EN, WORDINGS, ZH
 
 Wordings = Mapping[str, Mapping[str, tuple[str, ...]]]
-Pick = Callable[[Random], tools.Tool]
+Pick = Callable[[Random], Tool]
 
 SWITCHES = 0.25  # share of examples with soft switches
 
@@ -51,9 +52,7 @@ def turns(rng: Random, wordings: Wordings = WORDINGS) -> Example:
     return Example(messages, reply_text(turn.thought, turn.answer, messages, thinking), thinking)
 
 
-def _offered(
-    rng: Random, chosen: tools.Tool, earlier: int, pick: Pick
-) -> tuple[Example, float, list[tools.Tool]]:
+def _offered(rng: Random, chosen: Tool, earlier: int, pick: Pick) -> tuple[Example, float, list[Tool]]:
     chance = 0.4 if rng.random() < SWITCHES else 0.0
     messages = opening(rng, chance / 2) + history(earlier, [chosen], rng, chance)
     offered = tools.offer(chosen, rng, pick)
@@ -93,7 +92,7 @@ def relay(
     return example
 
 
-def _unfit_question(rng: Random, offered: list[tools.Tool]) -> tuple[str, Turn]:
+def _unfit_question(rng: Random, offered: list[Tool]) -> tuple[str, Turn]:
     if rng.random() < 0.3:
         asked = calling(tools.missing(offered, rng), rng)
         return asked.question, plain("fallback", rng, asked.language)
@@ -101,7 +100,7 @@ def _unfit_question(rng: Random, offered: list[tools.Tool]) -> tuple[str, Turn]:
     return turn.question, turn
 
 
-def _wider_unfit_question(rng: Random, offered: list[tools.Tool]) -> tuple[str, Turn]:
+def _wider_unfit_question(rng: Random, offered: list[Tool]) -> tuple[str, Turn]:
     roll = rng.random()
     if roll < 0.3:
         return wider.beyond(rng), plain("fallback", rng, EN)
@@ -115,7 +114,7 @@ def _wider_unfit_question(rng: Random, offered: list[tools.Tool]) -> tuple[str, 
 def unfit(
     rng: Random,
     pick: Pick = tools.pick,
-    ask: Callable[[Random, list[tools.Tool]], tuple[str, Turn]] = _unfit_question,
+    ask: Callable[[Random, list[Tool]], tuple[str, Turn]] = _unfit_question,
 ) -> Example:
     """Return a question that none of the offered tools fits: a plain one, or one for a tool not offered."""
     example, chance, offered = _offered(rng, pick(rng), _earlier(rng), pick)

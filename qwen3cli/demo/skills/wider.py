@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 from qwen3cli.demo.skills import tools, words
+from qwen3cli.demo.skills.known import KNOWN, Tool
 from qwen3cli.demo.skills.wordings import EN, WORDINGS, ZH
 
 # Kept for the held-out prompts, like the reserved names.
@@ -138,18 +139,18 @@ _ASKED: Final = (
 _ROUGHLY: Final = ("nearly", "over", "under", "roughly", "almost", "exactly", "only", "around")
 
 
-def made_up(rng: Random) -> tools.Tool:
+def made_up(rng: Random) -> Tool:
     """Return a tool that exists nowhere, named after one of many nouns or a pseudo-word."""
     noun = words.word(rng) if rng.random() < 0.3 else rng.choice(NOUNS)
     parameter = words.word(rng) if rng.random() < 0.25 else rng.choice(PARAMETERS)
     return tools.named(noun, parameter, rng)
 
 
-def pick(rng: Random) -> tools.Tool:
+def pick(rng: Random) -> Tool:
     """Return a known tool, as often one with another parameter than it is known for, or a made-up one."""
     roll = rng.random()
     if roll < 0.55:
-        known = rng.choice(tools.KNOWN)
+        known = rng.choice(KNOWN)
         if roll < 0.25:
             return known
         return replace(known, parameter=words.word(rng) if roll < 0.35 else rng.choice(PARAMETERS))
