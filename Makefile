@@ -7,13 +7,13 @@ LOG := $(VENV)/install.log
 .PHONY: chat test lint check oracle demo-eval demo-train clean
 .DELETE_ON_ERROR:
 
-# Installs the project with the extras $(1), shows that it is alive, and prints the log's end on failure.
+# Installs the project with EXTRAS, shows that it is alive, and prints the log's end on failure.
 define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "Python 3.10 or newer is needed; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing into $(VENV). The first time llama.cpp is compiled: about 5 minutes on 2 cores." >&2
-	@$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.$(1)' >$(LOG) 2>&1 & pid=$$!; \
+	@$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.$(EXTRAS)' >$(LOG) 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null' INT TERM; seconds=0; \
 	while kill -0 $$pid 2>/dev/null; do sleep 1; seconds=$$((seconds + 1)); \
 		if [ $$((seconds % 15)) = 0 ]; then printf '  %3d s  %s\n' $$seconds "$$(tail -n 1 $(LOG) | cut -c 1-90)" >&2; fi; \
@@ -23,14 +23,16 @@ define install
 endef
 
 $(VENV)/.chat: pyproject.toml constraints.txt
-	$(call install,)
+	$(install)
 
+$(VENV)/.test: EXTRAS := [test]
 $(VENV)/.test: pyproject.toml constraints.txt
-	$(call install,[test])
+	$(install)
 	@touch $(VENV)/.chat
 
+$(VENV)/.oracle: EXTRAS := [test,oracle,train]
 $(VENV)/.oracle: pyproject.toml constraints.txt
-	$(call install,[test,oracle,train])
+	$(install)
 	@touch $(VENV)/.chat $(VENV)/.test
 
 chat: $(VENV)/.chat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -46,8 +47,15 @@ def run_repl(
 ) -> ExitCode:
     """Talk until the person leaves; `history` is the file of what was typed, None keeps nothing."""
     seat = Seat(desk, console)
-    reader = _open_reader(seat, HistoryFile(history, console))
-    warned = False
+    edits = _can_edit(console)
+    reader = _open_reader(seat, HistoryFile(history, console), edits)
+    # A line editor shows what is typed by itself, so the terminal never has to, not even between reply and prompt.
+    with typing_ahead(console.stdin) if edits else nullcontext():
+        return _talk(seat, desk, reader, hide_thinking)
+
+
+def _talk(seat: Seat, desk: ReplDesk, reader: Reader, hide_thinking: bool) -> ExitCode:
+    console, warned = seat.console, False
     while not seat.leaving:
         try:
             text = replace_surrogates(reader.read())
@@ -96,11 +104,14 @@ def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool) -> No
         renderer.close()
 
 
-def _open_reader(seat: Seat, history: HistoryFile) -> Reader:
-    """A line editor where one can work, plain lines where not."""
-    console = seat.console
+def _can_edit(console: Console) -> bool:
+    """Whether a line editor can work here: on this process's own terminal, and that can move its cursor."""
     own = console.stdin is sys.stdin and console.stdin_is_terminal and console.stdout_is_terminal
-    if not own or console.out.dumb:
+    return own and not console.out.dumb
+
+
+def _open_reader(seat: Seat, history: HistoryFile, edits: bool) -> Reader:
+    if not edits:
         return PlainReader(seat, history)
     # Takes 110 ms, and only a person at a prompt needs it.
     from qwen3cli.terminal.prompt import PromptReader
