@@ -5,6 +5,7 @@ Knows files and their validity; which tensors an architecture needs is the archi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,10 @@ def open_checkpoint(folder: Path, config: Config) -> Checkpoint:
     return Checkpoint(folder, config, tensors, files)
 
 
+_LONGEST_NAME: Final = 255
+"""Bytes of a file name that every usual file system takes."""
+
+
 def _weight_map(index: Path) -> dict[str, str]:
     listed = read_object(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
@@ -141,7 +146,8 @@ def _weight_map(index: Path) -> dict[str, str]:
     weight_map: dict[str, str] = {}
     for tensor, file in cast(dict[str, Any], listed).items():
         # Only a plain file name: an index must not lead out of the folder.
-        if not isinstance(file, str) or not file.endswith(".safetensors") or set(file) & set("/\\:\0"):
+        named = isinstance(file, str) and file.endswith(".safetensors") and not set(file) & set("/\\:\0")
+        if not named or len(os.fsencode(file)) > _LONGEST_NAME:
             raise CheckpointError(
                 f"`{index}` puts tensor `{tensor[:80]}` in `{str(file)[:80]}`, no file name"
             )

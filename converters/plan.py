@@ -119,6 +119,9 @@ def _refuse_other_uses(folder: Path) -> None:
             f"`{folder}` is an embedding model, and only chat and base models can be converted"
         )
     card = folder / "README.md"
-    heading = card.read_bytes()[:_CARD_BYTES].lower() if card.is_file() else b""
+    heading = b""
+    if card.is_file():
+        with card.open("rb") as file:
+            heading = file.read(_CARD_BYTES).lower()
     if "qwen3-reranker" in folder.name.lower() or b"# qwen3-reranker" in heading:
         raise CheckpointError(f"`{folder}` is a reranker, and only chat and base models can be converted")

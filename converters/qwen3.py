@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from converters.checkpoint import Checkpoint, Config, as_number
+from converters.documents import JsonObject
 from converters.entries import Entries
 from converters.errors import CheckpointError
 from converters.registry import MappedTensor
@@ -17,7 +18,7 @@ from converters.safetensors import SourceTensor
 
 GGUF_NAME: Final = "qwen3"
 
-_MAX_LAYERS: Final = 1000
+_MAX_LAYERS: Final = 512  # LLAMA_MAX_LAYERS of llama.cpp
 # Derived from the configuration, stored by some old exports, and of no use: llama.cpp's converter drops them.
 _DERIVED: Final = (".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias")
 _HEAD: Final = "lm_head.weight"
@@ -53,6 +54,10 @@ class Shape:
         if shape.heads % shape.kv_heads:
             sizes = f"{heads} attention heads, no multiple of its {shape.kv_heads} key-value heads"
             raise CheckpointError(f"`{config.path}` has {sizes}")
+        if shape.head % 2:
+            raise CheckpointError(
+                f"`{config.path}` has the odd head size {shape.head}, which rope cannot turn"
+            )
         return shape
 
 
@@ -81,6 +86,8 @@ def check_behaviour(config: Config, shape: Shape) -> None:
         raise CheckpointError(
             f"`{config.path}` has the activation `{config.values['hidden_act']}` instead of silu"
         )
+    if config.number("partial_rotary_factor", 1.0) != 1.0:
+        raise CheckpointError(f"`{config.path}` turns only a part of each head (`partial_rotary_factor`)")
     windowed = config.flag("use_sliding_window", False)
     if windowed and config.integer("max_window_layers", 28, least=0) < shape.layers:
         raise CheckpointError(
@@ -161,7 +168,8 @@ def common_hyperparameters(prefix: str, config: Config, shape: Shape) -> Entries
     entries.u32(f"{prefix}.attention.head_count", shape.heads)
     entries.u32(f"{prefix}.attention.head_count_kv", shape.kv_heads)
     _add_rope(entries, prefix, config)
-    entries.f32(f"{prefix}.attention.layer_norm_rms_epsilon", config.number("rms_norm_eps", 1e-6))
+    epsilon = _positive(config.number("rms_norm_eps", 1e-6), "rms_norm_eps", config)
+    entries.f32(f"{prefix}.attention.layer_norm_rms_epsilon", epsilon)
     entries.u32(f"{prefix}.attention.key_length", shape.head)
     entries.u32(f"{prefix}.attention.value_length", shape.head)
     return entries
@@ -169,7 +177,7 @@ def common_hyperparameters(prefix: str, config: Config, shape: Shape) -> Entries
 
 def _add_rope(entries: Entries, prefix: str, config: Config) -> None:
     """Rotary base and scaling; transformers 5 writes both into `rope_parameters`."""
-    rope = config.table("rope_parameters") or config.table("rope_scaling")
+    rope = _rope(config)
     kind = rope.get("rope_type", rope.get("type", "default"))
 
     def number(key: str) -> float:
@@ -177,25 +185,47 @@ def _add_rope(entries: Entries, prefix: str, config: Config) -> None:
 
     if kind in ("linear", "yarn"):
         entries.text(f"{prefix}.rope.scaling.type", kind)
-        entries.f32(f"{prefix}.rope.scaling.factor", number("factor"))
+        entries.f32(f"{prefix}.rope.scaling.factor", _positive(number("factor"), "factor", config))
     elif kind != "default":
         raise CheckpointError(f"`{config.path}` has the rope scaling `{str(kind)[:40]}`, not linear or yarn")
     if kind == "yarn":
         original = rope.get("original_max_position_embeddings")
+        if original is None:
+            original = config.values.get("original_max_position_embeddings")
         entries.u32(f"{prefix}.rope.scaling.original_context_length", _context(original, config))
-        for key, name in _YARN_KEYS.items():
-            if rope.get(key) is not None:
-                entries.f32(f"{prefix}.rope.scaling.{name}", number(key))
+        for name, keys in _YARN_KEYS.items():
+            given = [key for key in keys if rope.get(key) is not None]
+            if given:
+                entries.f32(f"{prefix}.rope.scaling.{name}", number(given[0]))
     theta = as_number(rope.get("rope_theta"), config.number("rope_theta", 10000.0), f"`{config.path}`")
-    entries.f32(f"{prefix}.rope.freq_base", theta)
+    entries.f32(f"{prefix}.rope.freq_base", _positive(theta, "rope_theta", config))
+
+
+def _rope(config: Config) -> JsonObject:
+    """The table of rotary parameters; CheckpointError where the old one scales and the new one does not."""
+    new, old = config.table("rope_parameters"), config.table("rope_scaling")
+    for table in (new, old):
+        if as_number(table.get("partial_rotary_factor"), 1.0, f"`{config.path}`") != 1.0:
+            raise CheckpointError(f"`{config.path}` turns only a part of each head (`partial_rotary_factor`)")
+    kinds = [table.get("rope_type", table.get("type", "default")) for table in (new, old)]
+    if new and old and kinds[0] != kinds[1]:
+        message = f"`{config.path}` has two rope scalings, `{str(kinds[0])[:40]}` and `{str(kinds[1])[:40]}`"
+        raise CheckpointError(message, hint="keep one of `rope_parameters` and `rope_scaling`")
+    return new or old
 
 
 _YARN_KEYS: Final = {
-    "extrapolation_factor": "yarn_ext_factor",
-    "attention_factor": "yarn_attn_factor",
-    "beta_fast": "yarn_beta_fast",
-    "beta_slow": "yarn_beta_slow",
+    "yarn_ext_factor": ("extrapolation_factor",),
+    "yarn_attn_factor": ("attention_factor", "attn_factor"),
+    "yarn_beta_fast": ("beta_fast",),
+    "yarn_beta_slow": ("beta_slow",),
 }
+
+
+def _positive(value: float, key: str, config: Config) -> float:
+    if value > 0:
+        return value
+    raise CheckpointError(f"`{key}` of `{config.path}` must be a number above 0")
 
 
 def _context(value: Any, config: Config) -> int:

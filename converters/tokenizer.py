@@ -142,6 +142,20 @@ def _vocabulary(
     tokenizer: JsonObject, settings: JsonObject, added: dict[str, JsonObject], size: int, path: Path
 ) -> _Vocabulary:
     """`size` tokens with their types; ids that nothing names become `[PAD<id>]`."""
+    by_id = _texts_by_id(tokenizer, added, size, path)
+    special = _special_texts(settings)
+    vocabulary = _Vocabulary()
+    for number in range(size):
+        text = by_id.get(number)
+        vocabulary.tokens.append(_pad(number) if text is None else _stored(text, added, special))
+        vocabulary.types.append(_type_of(text, added, special))
+    return vocabulary
+
+
+def _texts_by_id(
+    tokenizer: JsonObject, added: dict[str, JsonObject], size: int, path: Path
+) -> dict[int, str]:
+    """What tokenizer.json and the added tokens name, each id and each text once."""
     by_id: dict[int, str] = {}
     listed = cast(JsonObject, tokenizer["model"]).get("vocab")
     if not isinstance(listed, dict) or not listed:
@@ -160,13 +174,17 @@ def _vocabulary(
             raise CheckpointError(
                 f"`{path}` gives the id {number} to `{by_id[number][:40]}` and `{text[:40]}`"
             )
-    special = _special_texts(settings)
-    vocabulary = _Vocabulary()
-    for number in range(size):
-        text = by_id.get(number)
-        vocabulary.tokens.append(f"[PAD{number}]" if text is None else _stored(text, added, special))
-        vocabulary.types.append(_type_of(text, added, special))
-    return vocabulary
+    for number in set(range(size)) - by_id.keys():
+        if ids.get(_pad(number), number) != number:
+            raise CheckpointError(
+                f"`{path}` has a token `{_pad(number)}`, which names the unused id {number}"
+            )
+    return by_id
+
+
+def _pad(number: int) -> str:
+    """The name of an id without a token, as llama.cpp's converter gives it."""
+    return f"[PAD{number}]"
 
 
 def _type_of(text: str | None, added: dict[str, JsonObject], special: set[str]) -> TokenType:

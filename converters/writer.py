@@ -72,6 +72,9 @@ class OutputFile:
             raise OutputError(f"`{self.target.parent}` is not a folder", hint="make it first")
         if self.target.exists() and not self.target.is_file():
             raise OutputError(f"`{self.target}` exists and is not a file", hint="give another name with -o")
+        if _is_something_else(self.target):
+            hint = "give another name with -o, or remove it first"
+            raise OutputError(f"`{self.target}` exists and is no GGUF file: it stays as it is", hint=hint)
         try:
             self._descriptor = self._open_locked()
         except OSError as error:
@@ -198,3 +201,12 @@ def _sync_folder(folder: Path) -> None:
 
 def _megabytes(size: int) -> str:
     return f"{-(-size // 1_000_000):,}"
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a file stands there that is neither empty nor a GGUF: a mistyped -o must not cost a checkpoint."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) not in (b"", b"GGUF")
+    except OSError:
+        return False

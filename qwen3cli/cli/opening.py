@@ -99,8 +99,10 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
 
     from qwen3cli.engines import engine_version, open_engine, physical_cores, trial_load
 
-    if not facts.path.is_relative_to(session.config.paths.home):
-        check_once(facts.path, session.config.paths.cache, engine_version(), trial_load)
+    cache = session.config.paths.cache
+    # The cache holds what this program made of its own parts. A checkpoint that it converted is another's.
+    if facts.path.resolve().parent != cache.resolve():
+        check_once(facts.path, cache, engine_version(), trial_load)
     placement = fit.place(
         facts,
         threads=options.threads or physical_cores(),

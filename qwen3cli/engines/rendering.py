@@ -15,7 +15,7 @@ from typing import Any
 
 from qwen3cli.engines.child import command
 from qwen3cli.engines.lookalikes import Rendering
-from qwen3cli.errors import InvalidFile
+from qwen3cli.errors import Interrupted, InvalidFile
 
 TIME_LIMIT_S = 10.0
 MEMORY_LIMIT = 2 * 2**30
@@ -49,6 +49,7 @@ class ChildRenderer:
     def __init__(self, source: str) -> None:
         self._source = source
         self._lock = threading.Lock()
+        self._interrupted = False
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -64,13 +65,20 @@ class ChildRenderer:
     def render(self, variables: dict[str, Any]) -> Rendering:
         """Render in the child; raises `InvalidFile` with the template's failure, or when it took too long."""
         with self._lock:
+            self._interrupted = False
             if self._process.poll() is not None:
                 self.close()
                 self._process = self._start()
-            answer = self._ask(json.dumps({"source": self._source, "variables": variables}))
-            if answer is None:
-                # Its pipes close before it counts as dead: without waiting, the next request could meet a ghost.
-                self.close()
+            answer = None
+            try:
+                answer = self._ask(json.dumps({"source": self._source, "variables": variables}))
+            finally:
+                # Its pipes close before it counts as dead: without waiting, the next request could meet a ghost,
+                # or the answer to this one.
+                if answer is None:
+                    self.close()
+        if answer is None and self._interrupted:
+            raise Interrupted
         if answer is None:
             raise _refusal(f"did not come to an end in {TIME_LIMIT_S:g} seconds, or ran out of memory")
         if "failure" in answer:
@@ -91,6 +99,12 @@ class ChildRenderer:
             return None
         finally:
             watchdog.cancel()
+
+    def interrupt(self) -> None:
+        """Make the running rendering raise `Interrupted`; safe in a signal handler, and without one harmless."""
+        self._interrupted = True
+        if self._lock.locked():
+            self._process.kill()
 
     def close(self) -> None:
         """End the child."""

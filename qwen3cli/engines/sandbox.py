@@ -42,6 +42,11 @@ class Sandbox:
             self._template = self._environment.from_string(source)
         except TemplateSyntaxError as error:
             raise TemplateFailure(f"is broken in line {error.lineno}: {error.message}") from None
+        except (SyntaxError, RecursionError):
+            # Jinja writes Python, whose own compiler has limits too.
+            raise TemplateFailure("is nested too deep") from None
+        except MemoryError:
+            raise TemplateFailure("needs too much memory") from None
 
     def render(self, variables: dict[str, Any]) -> tuple[str, Spans]:
         """The rendered text and its ranges that come from `messages` and `tools`."""
@@ -49,11 +54,10 @@ class Sandbox:
             return self._render(variables)
 
     def _render(self, variables: dict[str, Any]) -> tuple[str, Spans]:
-        marks = self._environment.marks = Marks(_texts(variables))
-        traced = {**variables}
-        for name in ("messages", "tools"):
-            traced[name] = _trace(marks, variables.get(name))
         try:
+            marks = self._environment.marks = Marks(_texts(variables))
+            traced = {**variables, "tools": _trace(marks, variables.get("tools"))}
+            traced["messages"] = [_trace_message(marks, one) for one in variables.get("messages") or ()]
             return text_of(marks.read(self._template.render(traced)))
         except TemplateError as error:
             raise TemplateFailure(f"does not take this conversation: {error.message}") from None
@@ -61,7 +65,7 @@ class Sandbox:
             raise TemplateFailure("does not come to an end") from None
         except Exception as error:
             # A template is a program that is not ours: whatever its operators raise is its failure.
-            raise TemplateFailure(f"fails: {error}") from None
+            raise TemplateFailure(f"fails: {error or type(error).__name__}") from None
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -156,12 +160,18 @@ def _raise(message: str) -> NoReturn:
     raise TemplateError(message)
 
 
+def _trace_message(marks: Marks, message: dict[str, Any]) -> dict[str, Any]:
+    """A message traced but for its role, which is ours and which templates compare."""
+    traced = _trace(marks, {key: value for key, value in message.items() if key != "role"})
+    return {"role": message["role"], **traced} if "role" in message else traced
+
+
 def _trace(marks: Marks, value: Any) -> Any:
     if isinstance(value, str):
         return marks.trace(value) if value else value
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {_trace(marks, k): v if k == "role" else _trace(marks, v) for k, v in items}
+        return {_trace(marks, key): _trace(marks, item) for key, item in items}
     if isinstance(value, (list, tuple)):
         return [_trace(marks, item) for item in cast("list[Any]", value)]
     return value

@@ -85,6 +85,11 @@ class ChatTemplate:
             return self._child.render(variables)
         return render_here(self._source, variables)
 
+    def interrupt(self) -> None:
+        """Make the running rendering, if any, raise `Interrupted`; safe in a signal handler."""
+        if self._child is not None:
+            self._child.interrupt()
+
     def close(self) -> None:
         """End the child process, if there is one."""
         if self._child is not None:

@@ -1,4 +1,4 @@
-"""Verdicts of trial loads, remembered: a file that we did not make is tried once in a child process."""
+"""Verdicts of trial loads, remembered: a file is tried once in a child process before this one opens it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEPT = 512
 
 
 def check_once(path: Path, cache: Path, engine_version: str, trial: Callable[[Path], str | None]) -> None:
-    """Raise `InvalidFile` with the reason if llama.cpp cannot read `path`.
+    """Raise `InvalidFile` with the reason if llama.cpp cannot run `path`.
 
     A verdict holds for the file as it is and the engine's version. Only good ones are remembered, so that a
     machine's bad moment does not condemn a file.
@@ -29,7 +29,7 @@ def check_once(path: Path, cache: Path, engine_version: str, trial: Callable[[Pa
         return
     reason = trial(path)
     if reason is not None:
-        raise InvalidFile(f"llama.cpp cannot load `{path}`: {reason}", "fetch or convert the model again")
+        raise InvalidFile(reason, "fetch or convert the model again")
     _write(verdicts, [*good, key][-_KEPT:])
 
 

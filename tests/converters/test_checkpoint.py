@@ -127,6 +127,21 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "rope scaling of another kind": (config(rope_scaling={"rope_type": "dynamic", "factor": 2}), "dynamic"),
     "yarn without its context": (config(rope_scaling={"rope_type": "yarn", "factor": 2}), "original_max"),
     "rope scaling is text": (config(rope_scaling="yarn"), "`rope_scaling`"),
+    "linear scaling without its factor": (config(rope_scaling={"rope_type": "linear"}), "`factor`"),
+    "linear scaling by nothing": (config(rope_scaling={"rope_type": "linear", "factor": 0}), "`factor`"),
+    "two rope scalings": (
+        config(rope_parameters={"rope_type": "default"}, rope_scaling={"rope_type": "linear", "factor": 2}),
+        "two rope scalings",
+    ),
+    "a part of each head turned": (config(partial_rotary_factor=0.5), "`partial_rotary_factor`"),
+    "a part of each head turned, in transformers 5": (
+        config(rope_parameters={"rope_type": "default", "partial_rotary_factor": 0.5}),
+        "`partial_rotary_factor`",
+    ),
+    "rope base of nothing": (config(rope_theta=0), "`rope_theta`"),
+    "norm epsilon below nothing": (config(rms_norm_eps=-1), "`rms_norm_eps`"),
+    "odd head size": (config(head_dim=33), "odd head size 33"),
+    "more layers than llama.cpp takes": (config(num_hidden_layers=513), "`num_hidden_layers`"),
     # what the folder is for
     "embedding model": (content("modules.json", b"[]"), "is an embedding model"),
     "reranker": (content("README.md", b"# Qwen3-Reranker-0.6B"), "is a reranker"),
@@ -206,6 +221,10 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "id outside of the embeddings": (bpe(vocab={"a": VOCABULARY}), f"id {VOCABULARY}"),
     "added tokens are no list": (tokenizer(added_tokens={"a": 1}), "is not a list"),
     "added token is text": (tokenizer(added_tokens=["a"]), "is no token"),
+    "added token with the name of an unused id": (
+        tokenizer(added_tokens=[{"id": VOCABULARY - 2, "content": f"[PAD{VOCABULARY - 1}]"}]),
+        "names the unused id",
+    ),
     "added token without id": (tokenizer(added_tokens=[{"content": "a"}]), "without id or content"),
     "special id outside": (config(mask_token_id=10**6), "outside of the vocabulary"),
     "chat template is a number": (
@@ -253,6 +272,10 @@ SHARDS_BROKEN: dict[str, tuple[Breakage, str]] = {
     ),
     "shard is a number": (
         remap(NORM, 7),
+        "no file name",
+    ),
+    "shard with a name beyond any file system": (
+        remap(NORM, "x" * 5000 + ".safetensors"),
         "no file name",
     ),
     "shard is another file": (

@@ -94,7 +94,7 @@ def test_weights_at_odd_addresses_are_read(tmp_path: Path) -> None:
 
 def test_an_existing_output_is_replaced_only_by_a_whole_one(checkpoint: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.gguf"
-    output.write_bytes(b"old")
+    output.write_bytes(b"GGUF, an old one")
 
     def interrupt(progress: Progress) -> None:
         if progress.tensors_done == 5:
@@ -102,7 +102,7 @@ def test_an_existing_output_is_replaced_only_by_a_whole_one(checkpoint: Path, tm
 
     with pytest.raises(KeyboardInterrupt):
         convert(checkpoint, output, "f16", progress=interrupt)
-    assert output.read_bytes() == b"old"
+    assert output.read_bytes() == b"GGUF, an old one"
     assert left(tmp_path) == {"out.gguf"}
     convert(checkpoint, output, "f16")
     assert read_header(output).quantization == "F16"
@@ -156,6 +156,10 @@ def test_an_output_that_cannot_be_is_refused(checkpoint: Path, tmp_path: Path) -
     with pytest.raises(OutputError, match="is a file of the checkpoint"):
         convert(checkpoint, checkpoint / "model.safetensors", "f16")
     assert read_header_of_weights(checkpoint) > 0
+    before = (checkpoint / "tokenizer.json").read_bytes()
+    with pytest.raises(OutputError, match="is no GGUF file"):
+        convert(checkpoint, checkpoint / "tokenizer.json", "f16")
+    assert (checkpoint / "tokenizer.json").read_bytes() == before
 
 
 def read_header_of_weights(checkpoint: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from qwen3cli.chat.messages import Message, ToolCall, ToolSpec
 from qwen3cli.engines import rendering
 from qwen3cli.engines.rendering import ChildRenderer, render_here
 from qwen3cli.engines.template import ChatTemplate
-from qwen3cli.errors import InvalidFile
+from qwen3cli.errors import Interrupted, InvalidFile
 
 Start = Callable[[str], ChildRenderer]
 TAG = "<|im_end|>"
@@ -257,6 +258,8 @@ class TestConfinement:
                 "it writes more than 16,777,216 characters",
             ),
             ("{% include 'x' %}", "fails: "),
+            ("{% for a in b %}" * 30 + "{% endfor %}" * 30, "is nested too deep"),
+            ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "is nested too deep"),
         ],
     )
     def test_a_failure_is_a_sentence(self, source: str, reason: str):
@@ -277,6 +280,29 @@ class TestConfinement:
     def test_a_template_without_measure_runs_out_of_memory_alone(self, child: Start):
         renderer = child("{{ 'x' * 10 ** 11 if messages else 'ok' }}")
         with pytest.raises(InvalidFile):
+            renderer.render({"messages": [{"role": "user", "content": "x"}]})
+        assert renderer.render({"messages": []}).text == "ok"
+
+    def test_an_interrupted_rendering_leaves_no_answer_behind(
+        self, child: Start, monkeypatch: pytest.MonkeyPatch
+    ):
+        renderer = child("{{ messages[0].content }}")
+
+        def interrupted(_line: object) -> object:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rendering.json, "loads", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                renderer.render({"messages": [{"role": "user", "content": "first"}]})
+        assert renderer.render({"messages": [{"role": "user", "content": "second"}]}).text == "second"
+
+    def test_a_rendering_can_be_interrupted(self, child: Start):
+        loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+        renderer = child("{% if messages %}" + loop + "{% endif %}ok")
+        timer = threading.Timer(0.5, renderer.interrupt)
+        timer.start()
+        with pytest.raises(Interrupted):
             renderer.render({"messages": [{"role": "user", "content": "x"}]})
         assert renderer.render({"messages": []}).text == "ok"
 

@@ -75,6 +75,7 @@ def strings() -> list[str]:
     made += [
         "".join(chance.choices(["</s>", "</", "s>", ">", "s", " ", "\n", "<s>"], k=6)) for _ in range(50)
     ]
+    made += ["</s>" * 3000, "x</s" * 300]
     made += ["".join(chance.choices(["a", " ", "\n", "\u0338", "é", *SPECIALS], k=6)) for _ in range(300)]
     return list(dict.fromkeys(made))
 
@@ -188,6 +189,11 @@ def conversation(role: Role | str, text: str) -> tuple[list[Message], list[ToolS
             return [ask, Message("assistant", "", tool_calls=(ToolCall(text, {}),))], [tool]
         case "call argument":
             return [ask, Message("assistant", "", tool_calls=(ToolCall("f", {text: [text]}),))], [tool]
+        case "argument named role":
+            return [ask, Message("assistant", "", tool_calls=(ToolCall("f", {"role": text}),))], [tool]
+        case "parameter named role":
+            schema = {"properties": {"role": {"type": "string", "role": text, "description": text}}}
+            return [ask], [ToolSpec("x", "x", schema)]
         case "tool name":
             return [ask], [ToolSpec(text, "x", {})]
         case "tool description":
@@ -199,6 +205,7 @@ def conversation(role: Role | str, text: str) -> tuple[list[Message], list[ToolS
 PLACES = [
     *("system", "user", "assistant", "tool", "thinking"),
     *("call name", "call argument", "tool name", "tool description", "tool schema"),
+    *("argument named role", "parameter named role"),
 ]
 FRAMES = [
     "{}",

@@ -22,6 +22,11 @@ MICRO_BATCH = 512
 _ABORTED = 2
 
 
+def kv_type_id(name: str) -> int:
+    """ggml's number of a type of `machine.KV_TYPES` (ggml.h; llama-cpp-python lacks BF16's)."""
+    return 30 if name == "bf16" else getattr(C, f"GGML_TYPE_{name.upper()}")
+
+
 class Cancelled(Exception):
     """Evaluation was stopped by `Context.cancel`; the context is sane and holds what was evaluated before."""
 
@@ -52,7 +57,7 @@ class Context:
         params.n_ctx = placement.context_size
         params.n_batch = params.n_ubatch = min(MICRO_BATCH, placement.context_size)
         params.n_threads = params.n_threads_batch = placement.threads
-        params.type_k = params.type_v = getattr(C, f"GGML_TYPE_{placement.kv_type.upper()}")
+        params.type_k = params.type_v = kv_type_id(placement.kv_type)
         params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
         params.abort_callback = self._abort
         params.abort_callback_data = ctypes.cast(self._flag, ctypes.c_void_p)

@@ -156,6 +156,8 @@ class LlamaEngine:
     def cancel(self) -> None:
         """Stop the running generation soon; callable from a signal handler or another thread."""
         self._context.cancel()
+        if self._template is not None:
+            self._template.interrupt()
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""

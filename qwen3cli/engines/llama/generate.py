@@ -106,12 +106,17 @@ class Generation:
             pending = [token]
             if self._stop.hit:
                 return "stop"
-            if self._request.max_tokens is not None and self._output_tokens >= self._request.max_tokens:
+            if not self._may_say(1):
                 return "length"
             if self._spent():
-                pending += self._end_thinking()
+                sentence = self._vocabulary.tokenize(EARLY_STOP)
+                if not self._may_say(len(sentence)):
+                    return "length"
+                pending += sentence
             if len(pending) > self._context.room:
                 return "context"
+            if len(pending) > 1:
+                self._end_thinking(pending[1:])
             if len(pending) == 1:
                 self._context.append(token)
             else:
@@ -126,13 +131,15 @@ class Generation:
             return False
         return self._thinking_tokens >= self._budget and not self._decoder.getstate()[0]
 
-    def _end_thinking(self) -> list[int]:
-        """Say Qwen's own sentence in the model's place; it counts like any other text."""
-        tokens = self._vocabulary.tokenize(EARLY_STOP)
+    def _may_say(self, count: int) -> bool:
+        most = self._request.max_tokens
+        return most is None or self._output_tokens + count <= most
+
+    def _end_thinking(self, tokens: list[int]) -> None:
+        """Say Qwen's own sentence, which is `tokens`, in the model's place; it counts like any other text."""
         self._emit(Notice(f"the thinking was ended at its budget of {self._budget:,} tokens"))
         for token in tokens:
             self._take(token)
-        return tokens
 
     def _take(self, token: int) -> None:
         """Count a token of the reply and show what it says."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import sys
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as C
@@ -97,23 +95,6 @@ def expect(pointer: int | None, what: str) -> int:
     if not pointer:
         raise QwenError(f"llama.cpp could not {what}: {LOG.reason or 'it gives no reason'}")
     return pointer
-
-
-def load_without_memory(path: Path) -> str | None:
-    """Load the file and plan its context without allocating them; the reason where that fails."""
-    params = C.llama_model_default_params()
-    params.no_alloc, params.load_mode = True, C.LLAMA_LOAD_MODE_NONE
-    model = C.llama_model_load_from_file(os.fsencode(path), params)
-    if not model:
-        return LOG.reason or "llama.cpp gives no reason"
-    context_params = C.llama_context_default_params()
-    context_params.n_ctx = 256
-    context = C.llama_init_from_model(model, context_params)
-    if not context:
-        return LOG.reason or "llama.cpp gives no reason"
-    C.llama_free(context)
-    C.llama_model_free(model)
-    return None
 
 
 def system_info() -> str:

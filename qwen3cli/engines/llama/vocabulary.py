@@ -22,6 +22,7 @@ _QWEN_TOKENIZERS = ("qwen2",)
 
 
 _MISTAKEN = "</s>"
+_INSIDE_MISTAKEN = re.compile("(?<=</)(?=s>)")
 """An ordinary token of Qwen's vocabulary, which llama.cpp takes for an end-of-sequence token by its text."""
 
 
@@ -106,10 +107,12 @@ class Vocabulary:
         return [token for a, b in pairwise(bounds) for token in self._native(text[a:b])]
 
     def _native(self, text: str) -> list[int]:
-        if self._is_qwen and _MISTAKEN in text:
-            # The reference splits here anyway: punctuation never goes on with a letter.
-            head, tail = text.split(_MISTAKEN, 1)
-            return self._native(head + "</") + self._native("s>" + tail)
+        if not self._is_qwen or _MISTAKEN not in text:
+            return self._native_piece(text)
+        # The reference splits inside it anyway: punctuation never goes on with a letter.
+        return [token for piece in _INSIDE_MISTAKEN.split(text) for token in self._native_piece(piece)]
+
+    def _native_piece(self, text: str) -> list[int]:
         # Half surrogate pairs come out of JSON escapes; UTF-8 has no form for them.
         data = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
         room = len(data) + 16

@@ -9,7 +9,7 @@ import pytest
 
 from qwen3cli.engines import open_engine
 from qwen3cli.errors import Interrupted, InvalidFile
-from qwen3cli.machine import Placement
+from qwen3cli.machine import KV_TYPES, Placement
 from tests.engines.asking import ENDLESS, ask, said
 from tests.engines.conftest import facts_of
 from tests.engines.models import write_embedder, write_scripted
@@ -67,7 +67,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path):
     engine.close()
 
 
-@pytest.mark.parametrize("kv_type", ["f32", "q8_0"])
+@pytest.mark.parametrize("kv_type", KV_TYPES)
 def test_kv_types_and_files_that_are_not_mapped(tmp_path: Path, kv_type: str):
     path = write_scripted(tmp_path / "model.gguf", ENDLESS)
     engine = open_engine(facts_of(path), Placement(256, 1, kv_type=kv_type, use_mmap=False))

@@ -56,6 +56,13 @@ class TestThinkingBudget:
     def test_without_room_for_the_sentence_the_context_is_full(self, scripted: OpenScripted):
         events = ask(scripted(self.ENDLESS_THOUGHT, context=64), think_budget=10)
         assert finish(events) == "context"
+        assert said(events, Thinking) == "hm so" * 5, "what does not fit is not said"
+
+    def test_a_limit_of_tokens_holds_for_the_sentence_too(self, scripted: OpenScripted):
+        events = ask(scripted(self.ENDLESS_THOUGHT), think_budget=10, max_tokens=20)
+        assert finish(events) == "length"
+        assert ended(events).stats.output_tokens == 11, "with the `<think>`"
+        assert said(events, Thinking) == "hm so" * 5
 
 
 class TestTools:

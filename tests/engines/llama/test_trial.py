@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,10 @@ def test_a_file_that_makes_llama_cpp_abort(tmp_path: Path):
 
 def test_a_file_that_llama_cpp_refuses(tmp_path: Path):
     reason = trial_load(write_scripted(tmp_path / "model.gguf", {"a": "b"}, blocks=2))
-    assert reason == "tensor 'blk.1.attn_norm.weight' not found"
+    assert (
+        reason
+        == f"llama.cpp cannot load `{tmp_path / 'model.gguf'}`: tensor 'blk.1.attn_norm.weight' not found"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"no model at all" * 10])
@@ -43,7 +47,34 @@ def test_no_gguf(tmp_path: Path, content: bytes):
 def test_an_unknown_architecture(tmp_path: Path):
     path = write_scripted(tmp_path / "model.gguf", {"a": "b"})
     path.write_bytes(path.read_bytes().replace(b"qwen3", b"qwenX"))
-    assert trial_load(path) == "unknown model architecture: 'qwenX'"
+    assert trial_load(path) == f"llama.cpp cannot load `{path}`: unknown model architecture: 'qwenX'"
+
+
+def test_a_file_that_makes_llama_cpp_abort_only_when_it_computes(tmp_path: Path):
+    path = write_scripted(tmp_path / "model.gguf", {"a": "b"})
+    key = b"qwen3.attention.layer_norm_rms_epsilon" + struct.pack("<I", 6)
+    data = path.read_bytes()
+    at = data.index(key) + len(key)
+    path.write_bytes(data[:at] + struct.pack("<f", -1.0) + data[at + 4 :])
+    reason = trial_load(path)
+    assert reason is not None
+    assert "abort (SIGABRT): ops.cpp:" in reason
+
+
+def test_a_file_whose_vocabulary_does_not_tokenize(tmp_path: Path):
+    path = write_scripted(tmp_path / "model.gguf", {"a": "b"})
+    data = path.read_bytes()
+    assert data.count(b"\x04\0\0\0\0\0\0\0gpt2") == 1
+    path.write_bytes(data.replace(b"\x04\0\0\0\0\0\0\0gpt2", b"\x05\0\0\0\0\0\0\0llama"))
+    assert trial_load(path)
+
+
+def test_a_file_that_computes_no_numbers(tmp_path: Path):
+    path = write_scripted(tmp_path / "model.gguf", {"a": "b"})
+    data = path.read_bytes()
+    half = len(data) // 2
+    path.write_bytes(data[:half] + data[half:].replace(b"\0\0\x80\x3f", b"\0\0\xc0\x7f"))
+    assert trial_load(path) == f"`{path}` computes no numbers: its weights are damaged"
 
 
 def test_a_child_ignores_the_modules_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
