@@ -70,7 +70,9 @@ def convert(
     from converters.plan import make_plan
     from converters.stream import write_plan
 
-    plan = make_plan(source.resolve(), wanted, name)
+    # The folder's name counts, and a link's is the one that a person gave; `.` and `..` have none.
+    named = source if source.name not in ("", "..") else source.resolve()
+    plan = make_plan(named, wanted, name)
     notices = write_plan(plan, output, threads, progress)
     return ConversionResult(
         path=output,

@@ -84,7 +84,7 @@ def describe(folder: Path, config: Config, count: ParameterCount, name: str | No
     card.entries.text("general.type", "model")
     _add_sampling(card, folder)
     metadata = _metadata(card, folder, config, count.total)
-    metadata.name = name or metadata.name or folder.name or "model"
+    metadata.name = name or metadata.name or _titled(folder).name or "model"
     if metadata.size_label is None:
         metadata.size_label = size_label(count.total, count.shared, count.per_expert, count.experts)
     for attribute, key in _TEXTS.items():
@@ -133,7 +133,15 @@ def _metadata(card: Card, folder: Path, config: Config, parameters: int) -> Meta
     front = _front_matter(card, folder / "README.md")
     origin = config.values.get("_name_or_path")
     named = {"_name_or_path": origin} if isinstance(origin, str) else {}
-    return Metadata.apply_metadata_heuristic(Metadata(), front, named, folder, parameters)
+    return Metadata.apply_metadata_heuristic(Metadata(), front, named, _titled(folder), parameters)
+
+
+def _titled(folder: Path) -> Path:
+    """The folder by the model's name; huggingface_hub's cache calls it `models--OWNER--NAME/snapshots/COMMIT`."""
+    owner = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and owner.startswith("models--"):
+        return Path(owner.split("--")[-1])
+    return folder
 
 
 def _front_matter(card: Card, path: Path) -> JsonObject:

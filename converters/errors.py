@@ -32,8 +32,14 @@ class RecipeError(ConversionError):
 
 
 class OutputError(ConversionError):
-    """The target cannot be written; `missing_bytes` is set when the disk is too full."""
+    """The target cannot be written.
 
-    def __init__(self, message: str, *, hint: str | None = None, missing_bytes: int | None = None) -> None:
+    `missing_bytes` is set when the disk is too full, `busy` when another conversion is writing it.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, missing_bytes: int | None = None, busy: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.missing_bytes = missing_bytes
+        self.busy = busy

@@ -35,9 +35,9 @@ from converters.ggml import (
 # enough that the longest walk stays under a second.
 _MAX_KEYS: Final = 20_000
 _MAX_TENSORS: Final = 100_000
-_MAX_STRINGS: Final = 4_000_000
+_MAX_STRINGS: Final = 4_000_000  # over all arrays
 _MAX_KEY_BYTES: Final = 1024
-_MAX_TEXT_BYTES: Final = 16 << 20
+_MAX_TEXT_BYTES: Final = 16 << 20  # of one value, and of all together
 _MAX_ALIGNMENT: Final = 1 << 20
 _MAX_ELEMENTS: Final = (1 << 63) - 1
 _KEPT_NUMBERS: Final = 64
@@ -171,17 +171,23 @@ def _parse(cursor: Cursor, keep: frozenset[str]) -> Header:
     version, tensor_count, key_count = _counts(cursor)
     metadata: dict[str, Scalar] = {}
     arrays: dict[str, ArrayInfo] = {}
+    strings = text_bytes = 0
     for _ in range(key_count):
         key = cursor.name("a metadata key", _MAX_KEY_BYTES)
         if key in metadata or key in arrays:
             raise cursor.refused(f"the metadata key `{key}` occurs twice")
+        begin = cursor.at
         kind = cursor.value_type(key)
         if kind is ValueType.ARRAY:
-            arrays[key] = _array(cursor, key, kept=key in keep)
+            arrays[key] = array = _array(cursor, key, kept=key in keep)
+            strings += array.length if array.type_name == "string" else 0
         elif kind is ValueType.STRING:
             metadata[key] = cursor.text(f"`{key}`", _MAX_TEXT_BYTES)
+            text_bytes += cursor.at - begin
         else:
             metadata[key] = cursor.scalar(SCALARS[kind], f"`{key}`")
+        if strings > _MAX_STRINGS or text_bytes > _MAX_TEXT_BYTES:
+            raise cursor.refused(f"its metadata holds more text than any model's (up to `{key}`)")
     if "general.architecture" in arrays or not isinstance(metadata.get("general.architecture", ""), str):
         raise cursor.refused("`general.architecture` is not text")
     if "general.alignment" in arrays:

@@ -126,7 +126,7 @@ class OutputFile:
             if not _lock(descriptor):
                 os.close(descriptor)
                 message = f"`{self.target}` is being written by another conversion"
-                raise OutputError(message, hint="wait for it, or give another name with -o")
+                raise OutputError(message, hint="wait for it, or give another name with -o", busy=True)
             # Its former owner may have renamed or removed it between our opening and our locking.
             if _is_at(self._partial, descriptor):
                 os.truncate(descriptor, 0)

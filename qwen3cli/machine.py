@@ -8,6 +8,9 @@ from pathlib import Path
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """KV cache types that llama.cpp's attention accepts (common/arg.cpp)."""
 
+MOST_THREADS = 512
+"""Threads that llama.cpp computes with at most (GGML_MAX_N_THREADS of ggml.h)."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -25,7 +28,8 @@ class ModelFacts:
     """What a model file says about itself, read from its header by `models`.
 
     `context_length` is the trained context in tokens (0 when the file does not say);
-    `kv_bytes_per_token` counts K and V over all layers at 16 bits.
+    `kv_bytes_per_token` counts K and V over all layers at 16 bits; `further` are the other files of a split
+    model, which the figures include.
     """
 
     name: str
@@ -38,6 +42,7 @@ class ModelFacts:
     context_length: int
     kv_bytes_per_token: int
     base: bool = False
+    further: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

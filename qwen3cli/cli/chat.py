@@ -15,7 +15,7 @@ from qwen3cli.cli.opening import RunOptions, default_model, is_model, opener
 from qwen3cli.cli.prompt import gather_prompt
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import ExitCode, UsageError
-from qwen3cli.machine import KV_TYPES
+from qwen3cli.machine import KV_TYPES, MOST_THREADS
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.renderer import turn_renderer
 
@@ -67,7 +67,9 @@ def chat(
         list[str] | None, typer.Option(metavar="TEXT", help="Ends the answer; may be repeated.")
     ] = None,
     ctx: Annotated[int | None, typer.Option(min=64, metavar="N", help="Context size in tokens.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: physical cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: physical cores.")
+    ] = None,
     gpu_layers: Annotated[str, typer.Option(metavar="auto|N", help="Layers on the GPU.")] = "auto",
     kv_type: Annotated[
         str, typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.")

@@ -9,6 +9,7 @@ import typer
 
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
+from qwen3cli.machine import MOST_THREADS
 from qwen3cli.models.conversion import convert_checkpoint
 from qwen3cli.terminal.progress import Progress as Bar
 
@@ -28,7 +29,9 @@ def convert(
     quantization: Annotated[
         str, typer.Option("-q", "--quantization", metavar="TYPE", help="f32, f16, bf16 or q8_0.")
     ] = "q8_0",
-    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: all cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: all cores.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Progress and result as JSON lines on stdout.")
     ] = False,

@@ -102,7 +102,7 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
     cache = session.config.paths.cache
     # The cache holds what this program made of its own parts. A checkpoint that it converted is another's.
     if facts.path.resolve().parent != cache.resolve():
-        check_once(facts.path, cache, engine_version(), trial_load)
+        check_once(facts.path, cache, engine_version(), trial_load, facts.further)
     placement = fit.place(
         facts,
         threads=options.threads or physical_cores(),
@@ -117,7 +117,12 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
         )
     stop = threading.Event()
     with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
-        return open_engine(facts, placement, progress=bar.update, stop=stop)
+        engine = open_engine(facts, placement, progress=bar.update, stop=stop)
+    if 0 < facts.context_length < placement.context_size:
+        session.console.notice(
+            f"`{facts.name}` was trained for {facts.context_length:,} tokens: beyond them answers get worse"
+        )
+    return engine
 
 
 def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[ModelFacts, Engine]]:

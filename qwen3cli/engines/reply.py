@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from enum import Enum, auto
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from qwen3cli.chat.events import Notice, Text, Thinking, ToolCalled
 from qwen3cli.chat.messages import ToolCall
@@ -47,6 +47,8 @@ class ReplyParser:
         self._tokens = tokens
         self._pending = ""
         self._fresh = True  # nothing of this phase was shown: the line ends that lead it are dropped
+        self._looked = 0  # in a call: where the next tag can begin
+        self._quotes = _Quotes()
 
     @property
     def thinking(self) -> bool:
@@ -89,7 +91,7 @@ class ReplyParser:
         if tag == THINK_CLOSE:
             return self._phase is _Phase.THINKING
         if self._phase is _Phase.CALL:
-            return not _inside_string(before)
+            return not self._quotes.inside(before)
         return tag == CALL_OPEN and self._tools and self._phase in (_Phase.START, _Phase.ANSWER)
 
     def _enter(self, tag: str, events: list[ReplyEvent]) -> None:
@@ -102,6 +104,7 @@ class ReplyParser:
             self._show(Text, self._pending.rstrip("\n"), events)
         self._phase = {THINK_OPEN: _Phase.THINKING, CALL_OPEN: _Phase.CALL}.get(tag, _Phase.ANSWER)
         self._pending, self._fresh = "", True
+        self._looked, self._quotes = 0, _Quotes()
 
     def _step(self, events: list[ReplyEvent]) -> bool:
         """Consume what is certain; True when the phase changed and the rest needs another look."""
@@ -112,8 +115,13 @@ class ReplyParser:
                 self._enter(tag, events)
                 self._pending = after
                 return True
+            self._looked = at + 1
         if self._phase is _Phase.START and self._pending.strip() and not self._begins_a_tag():
             self._phase, self._fresh = _Phase.ANSWER, False
+        if self._phase is _Phase.CALL:
+            self._looked = max(self._looked, len(self._pending) - len(CALL_CLOSE) + 1)
+            return False
+        self._looked = 0
         if self._phase in (_Phase.THINKING, _Phase.ANSWER):
             certain = self._certain()
             ready, self._pending = self._pending[:certain], self._pending[certain:]
@@ -127,7 +135,7 @@ class ReplyParser:
     def _occurrences(self) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
         for tag in self._written():
-            at = self._pending.find(tag)
+            at = self._pending.find(tag, self._looked)
             while at >= 0:
                 found.append((at, tag))
                 at = self._pending.find(tag, at + 1)
@@ -165,30 +173,36 @@ class ReplyParser:
             events.append(ToolCalled(call))
             return
         events.append(Text(CALL_OPEN + self._pending + close))
-        events.append(Notice("the model wrote a tool call that is not valid JSON; it is shown as text"))
+        events.append(Notice("the model wrote a tool call that cannot be read; it is shown as text"))
 
 
-def _inside_string(text: str) -> bool:
-    """Whether JSON `text` ends within a string, where a tag belongs to the string."""
-    inside = escaped = False
-    for character in text:
-        if escaped:
-            escaped = False
-        elif inside and character == "\\":
-            escaped = True
-        elif character == '"':
-            inside = not inside
-    return inside
+class _Quotes:
+    """Tells of growing JSON text whether it ends within a string, where a tag belongs to the string."""
+
+    def __init__(self) -> None:
+        self._read = 0
+        self._inside = self._escaped = False
+
+    def inside(self, text: str) -> bool:
+        """Whether `text`, which goes on from what was given before, ends within a string."""
+        for character in text[self._read :]:
+            if self._escaped:
+                self._escaped = False
+            elif self._inside and character == "\\":
+                self._escaped = True
+            elif character == '"':
+                self._inside = not self._inside
+        self._read = len(text)
+        return self._inside
 
 
 def _parse_call(text: str) -> ToolCall | None:
     """The call in `{"name": …, "arguments": {…}}`; None when it is something else."""
     try:
-        # Models write line ends into strings as they are; strict JSON forbids that.
-        value: Any = json.loads(text, strict=False, parse_constant=_refuse)
+        value: Any = _loads(text)
         arguments: Any = value.get("arguments", {})
         if isinstance(arguments, str):
-            arguments = json.loads(arguments, strict=False, parse_constant=_refuse)
+            arguments = _loads(arguments)
         name: Any = value.get("name")
     except (ValueError, AttributeError, RecursionError):
         return None
@@ -197,5 +211,15 @@ def _parse_call(text: str) -> ToolCall | None:
     return ToolCall(name, cast("dict[str, Any]", arguments))
 
 
-def _refuse(constant: str) -> None:
+def _loads(text: str) -> Any:
+    # Models write line ends into strings as they are; strict JSON forbids that.
+    return json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if abs(number) < float("inf") else _refuse(text)
+
+
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"`{constant}` is not JSON")

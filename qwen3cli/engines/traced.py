@@ -18,17 +18,21 @@ _PRIVATE = range(0xF0000, 0xFFFFE)
 _FOREIGN = re.compile(rb"\x01+")
 
 
+def _escapes(mark: str) -> tuple[str, str]:
+    """How ASCII-only JSON and Python's `ascii` write a mark."""
+    return json.dumps(mark)[1:-1], ascii(mark)[1:-1]
+
+
 class Marks:
-    """Two private-use characters that occur nowhere in the material, drawn anew for each rendering."""
+    """Two private-use characters, new for each rendering; neither they nor their escapes occur in the material."""
 
     def __init__(self, material: Iterable[str]) -> None:
-        used = {c for text in material for c in re.findall("[\U000f0000-\U000ffffd]", text)}
+        texts = list(material)
         drawn = (chr(_PRIVATE.start + secrets.randbelow(len(_PRIVATE))) for _ in iter(int, 1))
-        fresh = (c for c in drawn if c not in used)
+        fresh = (c for c in drawn if not any(form in text for form in (c, *_escapes(c)) for text in texts))
         self.begin = next(fresh)
         self.end = next(c for c in fresh if c != self.begin)
-        # ASCII-only JSON and Python's `ascii` write a mark as an escape.
-        self._escapes = {e: m for m in (self.begin, self.end) for e in (json.dumps(m)[1:-1], ascii(m)[1:-1])}
+        self._escapes = {escape: mark for mark in (self.begin, self.end) for escape in _escapes(mark)}
         self._split = re.compile(f"([{self.begin}{self.end}])")
 
     def trace(self, text: str) -> Traced:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 DEMO_RECIPE = "bf16"
 """The checkpoint's own type: the weights stay exactly what was trained."""
 
+_TICK_S, _PATIENCE = 0.1, 600
+"""Seconds between looks at what another process writes, and how many looks; writing takes half a second."""
+
 
 def convert_checkpoint(
     source: Path,
@@ -32,10 +36,19 @@ def convert_checkpoint(
 ) -> tuple[str, ...]:
     """Convert `source` to the GGUF file `output`, with our errors only; gives notices for the person."""
     import converters
+
+    with _translated(output.parent):
+        done = converters.convert(source, output, recipe, progress=progress, threads=threads, name=name)
+    return done.notices
+
+
+@contextmanager
+def _translated(folder: Path) -> Generator[None]:
+    """Raises the converters' errors, and the system's about `folder`, as ours."""
     from converters.errors import ConversionError, OutputError, RecipeError
 
     try:
-        done = converters.convert(source, output, recipe, progress=progress, threads=threads, name=name)
+        yield
     except RecipeError as error:
         raise UsageError(str(error), error.hint) from None
     except OutputError as error:
@@ -44,8 +57,7 @@ def convert_checkpoint(
     except ConversionError as error:
         raise InvalidFile(str(error), error.hint) from None
     except OSError as error:
-        raise storage_error(error, output.parent) from None
-    return done.notices
+        raise storage_error(error, folder) from None
 
 
 def demo_facts(cache: Path) -> ModelFacts:
@@ -64,11 +76,24 @@ def demo_facts(cache: Path) -> ModelFacts:
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, cache) from None
-        # Two first starts at once convert twice, into files of their own; both are whole.
-        fresh = cache / f"demo-{os.getpid()}.tmp.gguf"
-        try:
-            convert_checkpoint(CHECKPOINT, fresh, DEMO_RECIPE, name=DEMO)
-            fresh.replace(target)
-        finally:
-            fresh.unlink(missing_ok=True)
+        _convert_demo(target)
     return read_facts(target, DEMO)
+
+
+def _convert_demo(target: Path) -> None:
+    """Convert the demo, or wait until another first start has done it."""
+    import converters
+    from converters.errors import OutputError
+    from qwen3cli.demo import CHECKPOINT
+
+    with _translated(target.parent):
+        for _ in range(_PATIENCE):
+            try:
+                converters.convert(CHECKPOINT, target, DEMO_RECIPE, name=DEMO)
+            except OutputError as error:
+                if not error.busy:
+                    raise
+                time.sleep(_TICK_S)
+            if target.exists():
+                return
+        raise OutputError(f"`{target}` is not finished by another start of this program", hint="end that one")

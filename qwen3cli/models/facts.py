@@ -24,22 +24,43 @@ def read_facts(path: Path, name: str | None = None) -> ModelFacts:
     header = checked_header(path)
     metadata = header.metadata
     arch = header.architecture
+    further = _further_parts(path, header)
     if arch is None or not header.tensors:
         raise InvalidFile(f"`{path}` is a GGUF file but holds no model", "give a file of weights")
     quantization = header.quantization
     title = header.name or path.stem
+    headers = [header, *map(checked_header, further)]
     return ModelFacts(
         name=name or path.stem,
         path=path,
         architecture=arch,
-        file_bytes=header.file_size,
-        parameters=header.parameters,
+        file_bytes=sum(one.file_size for one in headers),
+        parameters=sum(one.parameters for one in headers),
         quantization=quantization,
         quantized=quantization not in _UNQUANTIZED,
         context_length=_number(metadata, f"{arch}.context_length"),
         kv_bytes_per_token=_kv_bytes(metadata, arch),
         base=_is_base(title, metadata) or _is_base(name or path.stem, {}),
+        further=further,
     )
+
+
+def _further_parts(path: Path, header: Header) -> tuple[Path, ...]:
+    """The other files of a model that is split as llama.cpp's gguf-split does; `path` must be the first."""
+    count = header.integer("split.count") or 1
+    if count <= 1:
+        return ()
+    named = re.fullmatch(r"(.+)-00001-of-(\d{5})", path.stem)
+    if named is None or int(named[2]) != count:
+        raise InvalidFile(
+            f"`{path}` is one of {count:,} parts of a model, and not by name the first",
+            f"give the file that ends in `-00001-of-{count:05}.gguf`",
+        )
+    parts = tuple(path.with_name(f"{named[1]}-{n:05}-of-{named[2]}.gguf") for n in range(2, count + 1))
+    for part in parts:
+        if not part.is_file():
+            raise InvalidFile(f"`{path}` lacks its part `{part.name}`", "fetch the missing file")
+    return parts
 
 
 def checked_header(path: Path) -> Header:

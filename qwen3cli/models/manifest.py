@@ -12,6 +12,8 @@ from typing import Any
 from qwen3cli.machine import ModelFacts
 
 _TYPES = {"str": str, "int": int, "bool": bool}
+_PLACES = ("name", "path", "further")
+"""Facts that the store's own folders tell; a stored model is one file."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def read_manifest(path: Path, name: str, file: Path) -> Entry | None:
 
 def write_manifest(path: Path, facts: ModelFacts, source: str) -> None:
     """Write it and have the disk confirm; the caller renames its folder into place."""
-    plain = {key: value for key, value in asdict(facts).items() if key not in ("name", "path")}
+    plain = {key: value for key, value in asdict(facts).items() if key not in _PLACES}
     text = json.dumps({"facts": plain, "added": time.time(), "source": source}, ensure_ascii=False, indent=1)
     with path.open("w", encoding="utf-8") as file:
         file.write(text + "\n")
@@ -52,7 +54,7 @@ def _facts(data: dict[str, Any], name: str, file: Path) -> ModelFacts:
     """Raises `TypeError` or `KeyError` where a field is missing or of another type."""
     values: dict[str, Any] = {}
     for field in fields(ModelFacts):
-        if field.name in ("name", "path"):
+        if field.name in _PLACES:
             continue
         value = data[field.name]
         if type(value) is not _TYPES[str(field.type)]:

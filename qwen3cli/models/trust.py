@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -14,15 +14,21 @@ from qwen3cli.errors import InvalidFile
 _KEPT = 512
 
 
-def check_once(path: Path, cache: Path, engine_version: str, trial: Callable[[Path], str | None]) -> None:
-    """Raise `InvalidFile` with the reason if llama.cpp cannot run `path`.
+def check_once(
+    path: Path,
+    cache: Path,
+    engine_version: str,
+    trial: Callable[[Path], str | None],
+    further: Sequence[Path] = (),
+) -> None:
+    """Raise `InvalidFile` with the reason if llama.cpp cannot run `path` with its `further` parts.
 
-    A verdict holds for the file as it is and the engine's version. Only good ones are remembered, so that a
+    A verdict holds for the files as they are and the engine's version. Only good ones are remembered, so that a
     machine's bad moment does not condemn a file.
     A cache that cannot be written costs the next start half a second, nothing else.
     """
-    status = path.stat()
-    key = f"{engine_version}:{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+    marks = [f"{status.st_size}:{status.st_mtime_ns}" for status in (one.stat() for one in (path, *further))]
+    key = ":".join((engine_version, str(path.resolve()), *marks))
     verdicts = cache / "trial-loads.json"
     good = _read(verdicts)
     if key in good:

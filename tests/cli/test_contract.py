@@ -154,6 +154,13 @@ def test_a_prompt_beyond_the_context_gives_both_numbers(qwen3: Run) -> None:
     assert 256 in numbers
 
 
+def test_a_context_beyond_the_trained_one_is_said(qwen3: Run) -> None:
+    done = demo(qwen3, "--ctx", "5000", "--no-think", "Hello")
+    assert done.returncode == 0
+    assert "note: `demo` was trained for 4,096 tokens" in done.stderr
+    assert demo(qwen3, "--ctx", "4096", "--no-think", "Hello").stderr == ""
+
+
 def test_stdin_that_is_not_text(environ: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "qwen3cli", "chat", "demo"],

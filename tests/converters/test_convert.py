@@ -348,3 +348,14 @@ print(peak)
         run = [sys.executable, "-c", script, str(folder)]
         peaks.append(int(subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout))
     assert peaks[1] < peaks[0] + 8 * 1024, peaks
+
+
+def test_the_name_that_a_person_or_the_hub_gave_tells_a_base_model(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--Qwen--Qwen3-Base" / "snapshots" / ("0" * 40)
+    snapshot.parent.mkdir(parents=True)
+    make_checkpoint(snapshot, Model(layers=1))
+    (tmp_path / "Qwen3-Base").symlink_to(snapshot)
+    for number, source in enumerate((snapshot, tmp_path / "Qwen3-Base")):
+        convert(source, tmp_path / f"{number}.gguf", "f16")
+        header = read_header(tmp_path / f"{number}.gguf")
+        assert header.name == "Qwen3 Base"

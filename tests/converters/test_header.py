@@ -159,6 +159,16 @@ HOSTILE = {
     "duplicate key, once as array": (gguf([entry("a", U32, U32_ONE), texts("a", ["b"])]), "occurs twice"),
     "architecture is a number": (gguf([entry("general.architecture", U32, U32_ONE)]), "not text"),
     "architecture is a list": (gguf([texts("general.architecture", ["qwen3"])]), "not text"),
+    "texts of 20 MB in all": (
+        gguf([ARCHITECTURE, *(entry(f"k{n}", STRING, text("x" * (5 << 20))) for n in range(4))]),
+        "more text than any model",
+    ),
+    "six million texts in all": (
+        gguf(
+            [entry(f"k{n}", ARRAY, struct.pack("<IQ", STRING, 3_000_000) + bytes(24_000_000)) for n in "ab"]
+        ),
+        "more text than any model",
+    ),
     "alignment 0": (gguf([entry("general.alignment", U32, bytes(4))]), "no power of two"),
     "alignment 33": (gguf([entry("general.alignment", U32, struct.pack("<I", 33))]), "no power of two"),
     "alignment 2^31": (

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, SupportsIndex
 
 import pytest
 
 from qwen3cli.chat.events import Notice, Text, Thinking, ToolCalled
 from qwen3cli.chat.messages import ToolCall
-from qwen3cli.engines.reply import TAGS, ReplyEvent, ReplyParser
+from qwen3cli.engines.reply import TAGS, ReplyEvent, ReplyParser, _Quotes  # pyright: ignore[reportPrivateUsage]
 
-BROKEN = Notice("the model wrote a tool call that is not valid JSON; it is shown as text")
+BROKEN = Notice("the model wrote a tool call that cannot be read; it is shown as text")
 LOOK = '<tool_call>\n{"name": "look", "arguments": {"at": "the sky"}}\n</tool_call>'
 LOOKED = ToolCalled(ToolCall("look", {"at": "the sky"}))
 
@@ -205,3 +206,40 @@ def test_a_long_reply_comes_through_piece_by_piece():
     kinds = [type(event) for event in events]
     assert all(not (a is Text and b is Thinking) for a, b in pairwise(kinds))
     assert len(kinds) > 19_000
+
+
+def test_numbers_that_json_cannot_hold_make_no_call():
+    reply = '<tool_call>{"name": "look", "arguments": {"at": 1e999}}</tool_call>'
+    parser = ReplyParser(tools=True)
+    assert BROKEN in parser.feed(reply) + parser.finish()
+
+
+class _Counting(str):
+    """Counts how many of its characters are looked at one by one."""
+
+    looked: ClassVar[int] = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for character in super().__iter__():
+            _Counting.looked += 1
+            yield character
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        return _Counting(super().__getitem__(key))
+
+
+def test_each_character_of_a_call_is_looked_at_once():
+    quotes, pieces = _Quotes(), ["<tool_call> x\n"] * 200
+    text = _Counting('{"name": "')
+    for piece in pieces:
+        text = _Counting(text + piece)
+        assert quotes.inside(text)
+    assert _Counting.looked == len(text)
+
+
+def test_tags_within_a_string_of_a_call_belong_to_it_in_any_number():
+    inner = "<tool_call> </tool_call> <think>" * 300
+    reply = f'<tool_call>{{"name": "look", "arguments": {{"at": "{inner}"}}}}</tool_call>'
+    parser = ReplyParser(tools=True)
+    events = [event for character in reply for event in parser.feed(character)] + parser.finish()
+    assert events == [ToolCalled(ToolCall("look", {"at": inner}))]
