@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from qwen3cli.config import Config
 from qwen3cli.errors import QwenError
 from qwen3cli.models.store import ModelStore
@@ -20,5 +22,9 @@ class Session:
     def show_error(self, error: QwenError) -> None:
         """Tell the person, and the script that reads `--json`."""
         if self.as_json:
-            self.console.json({"event": "error", "message": error.message, "exit_code": int(error.exit_code)})
+            # The script hears nothing more where stdout itself is what failed.
+            with suppress(QwenError):
+                self.console.json(
+                    {"event": "error", "message": error.message, "exit_code": int(error.exit_code)}
+                )
         self.console.error(error.message, error.hint)

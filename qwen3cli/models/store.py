@@ -56,7 +56,7 @@ class ModelStore:
         """Like `find`, but raises `ModelNotFound`."""
         entry = self.find(name)
         if entry is None:
-            raise ModelNotFound(f"there is no model `{name}`", "`qwen3 list` shows what is installed")
+            raise _absent(name)
         return entry
 
     def add(self, name: str, source: str, write: Callable[[Path], None]) -> Entry:
@@ -101,8 +101,7 @@ class ModelStore:
         """Take a model out; the folder leaves its name first, so that a kill leaves nothing half removed."""
         actual = self._actual(name)
         if actual is None:
-            hint = "the demo is built in" if name.lower() == DEMO else "`qwen3 list` shows what is installed"
-            raise ModelNotFound(f"there is no model `{name}` to remove", hint)
+            raise _absent(name)
         with self._writing():
             gone = self.folder / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex[:8]}"
             (self.folder / actual).rename(gone)
@@ -151,6 +150,12 @@ def check_name(name: str) -> None:
             f"`{name}` cannot name a model",
             "use up to 96 letters, digits, `.`, `_` and `-`, a letter or digit first",
         )
+
+
+def _absent(name: str) -> ModelNotFound:
+    if name.lower() == DEMO:
+        return ModelNotFound("the demo is no model in the store", "it is built in")
+    return ModelNotFound(f"there is no model `{name}`", "`qwen3 list` shows what is installed")
 
 
 def storage_error(error: OSError, place: Path) -> QwenError:

@@ -6,6 +6,7 @@ the text byte for byte, as UTF-8, without a single escape code. This module know
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TextIO
 
+from qwen3cli.errors import NotEnough, QwenError
 from qwen3cli.terminal.wrap import display_width, hang
 
 Style = Literal["dim", "bold", "heading", "error", "warning"]
@@ -131,6 +133,16 @@ class Outlet:
         return self._stream.encoding or "utf-8"
 
     def _put(self, text: str, encoding: str) -> None:
+        try:
+            self._put_bytes(text, encoding)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = getattr(self._stream, "name", "the output")
+            kind = NotEnough if error.errno in (errno.ENOSPC, errno.EDQUOT) else QwenError
+            raise kind(f"{name} cannot be written: {error.strerror or error}") from None
+
+    def _put_bytes(self, text: str, encoding: str) -> None:
         buffer = getattr(self._stream, "buffer", None)
         if buffer is None:
             self._stream.write(text)

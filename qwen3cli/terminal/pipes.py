@@ -54,7 +54,7 @@ def quiet_broken_pipe() -> Generator[None]:
 
 
 def _drop_dead_streams() -> bool:
-    """Point what has no reader, of stdout and stderr, at the null device; whether there was any.
+    """Point what takes no more, of stdout and stderr, at the null device; whether there was any.
 
     Otherwise the interpreter would try to flush once more while it shuts down, and complain.
     """
@@ -62,7 +62,7 @@ def _drop_dead_streams() -> bool:
     # A stream that the caller closed (`>&-`) is None, whatever typeshed says.
     streams: tuple[TextIO | None, ...] = (sys.stdout, sys.stderr)
     for stream in streams:
-        if stream is not None and not stream.closed and _has_no_reader(stream):
+        if stream is not None and not stream.closed and _is_dead(stream):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)
@@ -70,12 +70,14 @@ def _drop_dead_streams() -> bool:
     return dropped
 
 
-def _has_no_reader(stream: TextIO) -> bool:
+def _is_dead(stream: TextIO) -> bool:
+    """Whether what is still to be flushed has nowhere to go: no reader, or a full disk."""
     try:
         stream.flush()
-        number = stream.fileno()
-    except BrokenPipeError:
+    except OSError:
         return True
+    try:
+        number = stream.fileno()
     except (OSError, ValueError):
         return False
     # An unbuffered stream keeps nothing that a flush could trip over. Windows has no poll.

@@ -131,6 +131,7 @@ def test_the_reply_is_cut_where_asked(qwen3: Run) -> None:
         (["rm", "nosuch"], 3, "no model"),
         (["rm", "demo"], 3, "built in"),
         (["cp", "nosuch", "x"], 3, "no model"),
+        (["cp", "demo", "x"], 3, "built in"),
         (["convert", "nosuch", "-o", "x.gguf"], 4, "nosuch"),
         (["convert", "."], 2, "--as"),
     ],
@@ -159,6 +160,22 @@ def test_a_context_beyond_the_trained_one_is_said(qwen3: Run) -> None:
     assert done.returncode == 0
     assert "note: `demo` was trained for 4,096 tokens" in done.stderr
     assert demo(qwen3, "--ctx", "4096", "--no-think", "Hello").stderr == ""
+
+
+def test_without_a_command_the_help_goes_to_stderr(qwen3: Run) -> None:
+    done = qwen3()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: qwen3 ")
+    assert "chat     Chat with a model" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is a thing of Linux")
+@pytest.mark.parametrize("command", ["list", "chat demo hi --no-think", "chat demo hi --json"])
+def test_a_full_disk_under_stdout_is_a_sentence(environ: dict[str, str], command: str) -> None:
+    shell = f"{sys.executable} -m qwen3cli {command} >/dev/full"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, env=environ, text=True)
+    assert done.returncode == 6
+    assert done.stderr == "error: <stdout> cannot be written: No space left on device\n"
 
 
 def test_stdin_that_is_not_text(environ: dict[str, str]) -> None:
