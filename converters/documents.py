@@ -46,7 +46,8 @@ def parse_object(text: str, path: Path) -> JsonObject:
     except RecursionError:
         raise CheckpointError(f"`{path}` is nested too deeply") from None
     except ValueError as error:
-        raise CheckpointError(f"`{path}` is not valid JSON: {error}") from None
+        # Python's advice on numbers of thousands of digits follows a semicolon; it is for programmers.
+        raise CheckpointError(f"`{path}` is not valid JSON: {str(error).split(';')[0]}") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"`{path}` does not hold a JSON object")
     return cast(JsonObject, value)

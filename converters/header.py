@@ -133,10 +133,6 @@ class Header:
         value = self.metadata.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
-    def hyperparameter(self, name: str) -> Scalar | None:
-        """The architecture's own value, such as `block_count` or `attention.head_count_kv`."""
-        return self.metadata.get(f"{self.architecture}.{name}")
-
 
 def read_header(path: Path, *, keep: Collection[str] = ()) -> Header:
     """Reads and checks the header of the GGUF file at `path`.

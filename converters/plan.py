@@ -13,14 +13,14 @@ from converters.checkpoint import open_checkpoint, read_config
 from converters.entries import Entries
 from converters.errors import CheckpointError
 from converters.ggml import DEFAULT_ALIGNMENT, QUANTIZATION_VERSION, padded
+from converters.quantize import ITEM_BYTES
 from converters.recipes import Recipe, choose_type
 from converters.registry import MappedTensor, find_architecture
 from converters.safetensors import SafetensorsFile, SourceTensor
 from converters.tokenizer import tokenizer_entries
 from converters.writer import PlacedTensor, pack_header
 
-_ACCEPTED: Final = ("F32", "F16", "BF16")
-_CARD_BYTES: Final = 1 << 20
+_HEADING_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ def _placed(
     for tensor in mapped:
         parts = tuple(sources[part] for part in tensor.parts)
         for part in parts:
-            if part.dtype not in _ACCEPTED:
+            if part.dtype not in ITEM_BYTES:
                 message = (
                     f"tensor `{part.name}` of `{part.path}` is {part.dtype}, which cannot be converted yet"
                 )
-                raise CheckpointError(message, hint=f"accepted are {', '.join(_ACCEPTED)}")
+                raise CheckpointError(message, hint=f"accepted are {', '.join(ITEM_BYTES)}")
         kind = choose_type(recipe, tensor.name, tensor.shape)
         nbytes = kind.row_bytes(prod(tensor.shape))
         planned.append(PlannedTensor(PlacedTensor(tensor.name, tensor.shape, kind, offset, nbytes), parts))
@@ -122,6 +122,6 @@ def _refuse_other_uses(folder: Path) -> None:
     heading = b""
     if card.is_file():
         with card.open("rb") as file:
-            heading = file.read(_CARD_BYTES).lower()
+            heading = file.read(_HEADING_BYTES).lower()
     if "qwen3-reranker" in folder.name.lower() or b"# qwen3-reranker" in heading:
         raise CheckpointError(f"`{folder}` is a reranker, and only chat and base models can be converted")

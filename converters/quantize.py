@@ -22,12 +22,11 @@ import numpy.typing as npt
 from converters.errors import ConversionError
 from converters.ggml import TensorType
 
-ACCEPTED_DTYPES: Final = ("F32", "F16", "BF16")
-
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-_ITEM_BYTES: Final = {"F32": 4, "F16": 2, "BF16": 2}
+ITEM_BYTES: Final = {"F32": 4, "F16": 2, "BF16": 2}
+"""The types of a checkpoint that can be converted, and the bytes of one number."""
 _NAMES: Final = {"win32": ("ggml-base.dll", "libggml-base.dll"), "darwin": ("libggml-base.dylib",)}
 
 
@@ -54,7 +53,7 @@ class Quantizer:
         """
         if dtype == kind.name and dtype != "BF16":
             return raw
-        count = raw.size // _ITEM_BYTES[dtype]
+        count = raw.size // ITEM_BYTES[dtype]
         size = kind.row_bytes(count)
         if self._buffers.output.size < size:
             self._buffers.output = np.empty(size, np.uint8)

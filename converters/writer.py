@@ -19,14 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from converters.disk import is_at, lock, sync_folder
 from converters.entries import Entries, packed_text
 from converters.errors import OutputError
 from converters.ggml import DEFAULT_ALIGNMENT, MAGIC, VERSION, TensorType, padded
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 _ROOM: Final = 1 << 20
 """Bytes that must stay free beside the file itself."""
@@ -114,7 +110,7 @@ class OutputFile:
                 self._descriptor = -1
             self._partial.replace(self.target)
             self._close()
-            _sync_folder(self.target.parent)
+            sync_folder(self.target.parent)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -123,12 +119,12 @@ class OutputFile:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         while True:
             descriptor = os.open(self._partial, flags, 0o666)
-            if not _lock(descriptor):
+            if not lock(descriptor):
                 os.close(descriptor)
                 message = f"`{self.target}` is being written by another conversion"
                 raise OutputError(message, hint="wait for it, or give another name with -o", busy=True)
             # Its former owner may have renamed or removed it between our opening and our locking.
-            if _is_at(self._partial, descriptor):
+            if is_at(self._partial, descriptor):
                 os.truncate(descriptor, 0)
                 return descriptor
             os.close(descriptor)
@@ -168,35 +164,6 @@ class OutputFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _lock(descriptor: int) -> bool:
-    """Takes the file until it is closed; False if another has it. Some file systems have no locks."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-    return True
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename outlast a power cut; Windows does without."""
-    if sys.platform != "win32":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _megabytes(size: int) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from qwen3cli.errors import UsageError
 from qwen3cli.paths import Paths
 
 
@@ -19,9 +20,16 @@ class Config:
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Config:
-        """Read the environment; empty variables count as unset."""
+        """Read the environment; empty variables count as unset. A home that cannot be is a `UsageError`."""
+        try:
+            paths = Paths.of(environ)
+        except (OSError, RuntimeError):  # No such user after `~`; or relative to a folder that is gone.
+            home = environ.get("QWEN3_HOME", "")
+            raise UsageError(
+                f"`QWEN3_HOME={home}` leads to no folder", "give the whole path of a folder"
+            ) from None
         return cls(
-            paths=Paths.of(environ),
+            paths=paths,
             model=environ.get("QWEN3_MODEL") or None,
             debug=environ.get("QWEN3_DEBUG", "") not in ("", "0"),
         )

@@ -53,7 +53,7 @@ class SamplingChoice:
             value = getattr(self, name)
             # `not (low <= value <= high)` also refuses NaN, which compares false with everything.
             if value is not None and not (low <= value <= high):
-                raise UsageError(f"`{name}` must lie between {low:g} and {high:g}, not {value:g}")
+                raise UsageError(f"`{name}` must lie between {_figure(low)} and {_figure(high)}, not {value}")
 
     def with_text(self, name: str, text: str) -> SamplingChoice:
         """A copy with one parameter parsed from what a person typed; `default` goes back to the preset."""
@@ -73,3 +73,8 @@ class SamplingChoice:
         preset = replace(preset, presence_penalty=QUANTIZED_PRESENCE if quantized else 0.0)
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         return replace(preset, **chosen)
+
+
+def _figure(value: float) -> str:
+    """Whole numbers with all their digits: a seed may have ten."""
+    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -27,11 +27,12 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _version(context: typer.Context, wanted: bool) -> None:
     if wanted:
         from qwen3cli import __version__
 
-        typer.echo(f"qwen3 {__version__}")
+        session: Session = context.obj
+        session.console.result(f"qwen3 {__version__}\n")
         raise typer.Exit
 
 
@@ -44,7 +45,8 @@ def _root(
 ) -> None:
     """A local chat runner for the Qwen3 family."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        session: Session = context.obj
+        session.console.err.write(context.get_help() + "\n")
         raise typer.Exit(int(ExitCode.USAGE))
 
 
@@ -67,13 +69,20 @@ def run() -> None:
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
-    """Run one command; the only place that turns errors into a sentence, a hint and an exit code."""
+    """Run one command; with `_run`, the only place that turns errors into a sentence, a hint and a code."""
     console = console or Console()
-    config = Config.of(console.environ)
-    session = Session(console, config)
+    try:
+        session = Session(console, Config.of(console.environ))
+    except QwenError as error:
+        console.error(error.message, error.hint)
+        return int(error.exit_code)
+    return _run(session, list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(session: Session, args: list[str]) -> int:
+    console = session.console
     try:
         command = typer.main.get_command(app)
-        args = list(sys.argv[1:] if arguments is None else arguments)
         code = command.main(args=args, prog_name="qwen3", standalone_mode=False, obj=session)
         return int(code or 0)
     except QwenError as error:
@@ -92,7 +101,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     except BrokenPipeError:
         raise
     except Exception as bug:
-        if config.debug:
+        if session.config.debug:
             raise
         console.error(
             f"this is a bug in qwen3: {type(bug).__name__}: {bug}",

@@ -26,7 +26,7 @@ def chat(
         str | None, typer.Argument(help="A name, a .gguf path, or `demo`.", show_default=False)
     ] = None,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="The prompt.", show_default=False)
+        list[str] | None, typer.Argument(metavar="PROMPT", help="The prompt.", show_default=False)
     ] = None,
     prompt: Annotated[
         str | None, typer.Option("-p", "--prompt", help="The prompt, for the default model.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from converters.recipes import RECIPES
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
 from qwen3cli.models.conversion import convert_checkpoint
+from qwen3cli.models.reference import ModelRef
 from qwen3cli.terminal.progress import Progress as Bar
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ def convert(
         str | None, typer.Option("--as", metavar="NAME", help="Install it under this name.")
     ] = None,
     quantization: Annotated[
-        str, typer.Option("-q", "--quantization", metavar="TYPE", help="f32, f16, bf16 or q8_0.")
+        str, typer.Option("-q", "--quantization", metavar="TYPE", help=", ".join(RECIPES).lower() + ".")
     ] = "q8_0",
     threads: Annotated[
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: all cores.")
@@ -67,7 +70,9 @@ def convert(
 
         if output is not None:
             write(output)
-            place, size = str(output), output.stat().st_size
+            # A bare word without the suffix would be taken for a name.
+            place = str(output) if ModelRef.parse(str(output)).kind == "path" else f"./{output}"
+            size = output.stat().st_size
         else:
             entry = session.store.add(name or "", str(checkpoint.absolute()), write)
             place, size = entry.name, entry.facts.file_bytes
@@ -76,4 +81,6 @@ def convert(
     if as_json:
         console.json({"event": "done", "output": place, "bytes": size})
     else:
-        console.talk(f"wrote {place} ({size / 1e6:,.1f} MB)" + (f"; `qwen3 chat {place}` runs it"))
+        console.talk(
+            f"wrote {place} ({size / 1e6:,.1f} MB)" + (f"; `qwen3 chat {shlex.quote(place)}` runs it")
+        )

@@ -12,7 +12,7 @@ from qwen3cli.cli.opening import find_facts
 from qwen3cli.cli.session import Session
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.reference import DEMO
-from qwen3cli.models.store import Entry
+from qwen3cli.models.store import Entry, removal
 from qwen3cli.terminal.figures import size
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -21,9 +21,12 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 def list_models(context: typer.Context, as_json: Json = False) -> None:
     """List the installed models."""
     session: Session = context.obj
+    session.as_json = as_json
     entries = session.store.entries()
     for name in session.store.broken():
-        session.console.notice(f"the manifest of `{name}` is damaged; `qwen3 rm {name}` removes it")
+        session.console.notice(
+            f"the manifest of `{name}` is damaged or cannot be read; `{removal(name)}` removes it"
+        )
     if as_json:
         session.console.json([_entry_json(entry) for entry in entries])
         return
@@ -40,6 +43,7 @@ def show(
 ) -> None:
     """Show what a model is."""
     session: Session = context.obj
+    session.as_json = as_json
     facts = find_facts(session, model)
     if as_json:
         session.console.json(_facts_json(facts))
@@ -59,12 +63,12 @@ def show(
 
 
 def remove(
-    context: typer.Context, models: Annotated[list[str], typer.Argument(help="Models to remove.")]
+    context: typer.Context,
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Models to remove.")],
 ) -> None:
     """Remove installed models."""
     session: Session = context.obj
-    for name in models:
-        session.store.remove(name)
+    for name in session.store.remove(models):
         session.console.talk(f"removed {name}")
 
 

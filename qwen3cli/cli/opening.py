@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,14 +73,10 @@ def find_facts(session: Session, text: str) -> ModelFacts:
     if reference.kind == "demo":
         return demo_facts(session.config.paths.cache)
     if reference.kind == "path":
-        return _facts_of_path(Path(text).expanduser())
+        return _facts_of_path(text)
     entry = session.store.find(text)
     if entry is not None:
-        if not entry.facts.path.is_file():
-            raise InvalidFile(
-                f"the file of `{entry.name}` is gone", f"remove it with `qwen3 rm {entry.name}`"
-            )
-        return entry.facts
+        return session.store.facts(entry)
     if reference.kind == "family":
         member = catalog.find(text.split(":")[0])
         repository = member.repository if member else text
@@ -135,12 +132,17 @@ def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[Model
     return open_by_name
 
 
-def _facts_of_path(path: Path) -> ModelFacts:
-    if path.is_dir():
-        hint = f"convert it first: `qwen3 convert {path} --as NAME`"
+def _facts_of_path(text: str) -> ModelFacts:
+    hint = "check the path; `qwen3 list` shows what is installed"
+    try:
+        path = Path(text).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+        raise ModelNotFound(f"`{text}` cannot be opened: {reason}", hint) from None
+    if is_folder:
+        hint = f"convert it first: `qwen3 convert {shlex.quote(str(path))} --as NAME`"
         raise InvalidFile(f"`{path}` is a folder, not a GGUF file", hint)
-    if not path.exists():
-        raise ModelNotFound(
-            f"there is no file `{path}`", "check the path; `qwen3 list` shows what is installed"
-        )
+    if not exists:
+        raise ModelNotFound(f"there is no file `{path}`", hint)
     return read_facts(path)

@@ -48,6 +48,13 @@ def engine_version() -> str:
     return f"llama-cpp-python {version('llama-cpp-python')}"
 
 
+def llama_cpp_build() -> str:
+    """Version and commit of ggml in the installed llama.cpp, which has no version of its own in the library."""
+    from qwen3cli.engines.llama.library import build
+
+    return build()
+
+
 def system_info() -> str:
     """The CPU features llama.cpp was built with and found here."""
     from qwen3cli.engines.llama.library import system_info

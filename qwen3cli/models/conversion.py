@@ -13,7 +13,7 @@ from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.reference import DEMO
-from qwen3cli.models.store import storage_error
+from qwen3cli.models.workshop import storage_error, translated
 
 if TYPE_CHECKING:
     from converters import Progress
@@ -71,11 +71,10 @@ def demo_facts(cache: Path) -> ModelFacts:
     for path in sorted(CHECKPOINT.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     target = cache / f"demo-{digest.hexdigest()[:16]}.gguf"
-    if not target.exists():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(error, cache) from None
+    with translated(cache):
+        made = target.exists()
+        cache.mkdir(parents=True, exist_ok=True)
+    if not made:
         _convert_demo(target)
     return read_facts(target, DEMO)
 

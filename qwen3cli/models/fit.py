@@ -43,8 +43,7 @@ def place(
     Raises `NotEnough` with both figures when it cannot fit; `available` bytes default to this machine's.
     """
     have = available_memory() if available is None else available
-    wanted = context or min(facts.context_length or NATIVE_CONTEXT, NATIVE_CONTEXT)
-    size = wanted
+    size = context or default_context(facts)
     while context is None and size > SMALLEST_CONTEXT and needed(facts, size, kv_type) > have:
         size //= 2
     need = needed(facts, size, kv_type)

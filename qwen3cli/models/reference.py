@@ -21,6 +21,8 @@ from qwen3cli.models import catalog
 
 DEMO = "demo"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
+"""Windows keeps these, with any suffix, for devices."""
 _REFERENCE_LIKE = re.compile(r"[A-Za-z0-9._~:/\\@+-]+")
 
 
@@ -48,12 +50,20 @@ class ModelRef:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` may name a model in the store: safe as a folder name on every system."""
-    return bool(_NAME.fullmatch(text)) and not text.endswith(".")
+    """Whether `text` may name a model in the store: safe as a folder name on every system, and no path."""
+    device = _DEVICE.match(text) is not None
+    return bool(_NAME.fullmatch(text)) and not device and not text.lower().endswith((".", ".gguf"))
 
 
 def _is_path(text: str) -> bool:
     if text.lower().endswith(".gguf"):
         return True
     separated = "/" in text or os.sep in text or text in (".", "..")
-    return separated and (text.startswith((".", "/", "~")) or Path(text).exists())
+    return separated and (text.startswith((".", "/", "~")) or _exists(text))
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # Too long for a path, or in a folder that may not be read.
+        return False

@@ -1,28 +1,31 @@
-"""The model store: one folder a model, a manifest beside the file; whole or absent at any instant.
+"""The model store: one folder a model, a manifest beside the weights; whole or absent at any instant.
 
-Layout: `models/NAME/manifest.json` and `models/NAME/model.gguf`. A listing reads manifests only, never
-GGUF files (walking one vocabulary takes 40 ms). A folder is made under a temporary name, then renamed.
+Layout: `models/NAME/manifest.json` and, named by it, `models/NAME/model[-ID].gguf`. A listing reads manifests
+only, never GGUF files (walking one vocabulary takes 40 ms). A new model is a folder renamed into place; a
+replaced one gets its new weights beside the old ones, then a new manifest over the old one, by rename.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qwen3cli.errors import InvalidFile, ModelNotFound, NotEnough, QwenError, UsageError
+from converters.disk import sync_folder
+from qwen3cli.errors import InvalidFile, ModelNotFound, UsageError
+from qwen3cli.machine import ModelFacts
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.manifest import Entry, read_manifest, write_manifest
 from qwen3cli.models.reference import DEMO, is_name
+from qwen3cli.models.workshop import alone, discard, translated, unfinished
 
 FILE = "model.gguf"
 MANIFEST = "manifest.json"
-_UNFINISHED = ".unfinished-"
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
 
 class ModelStore:
@@ -37,7 +40,7 @@ class ModelStore:
 
     def broken(self) -> list[str]:
         """Names of folders whose manifest cannot be read, for the listing to say so."""
-        return [name for name in self._names() if self._entry(name) is None]
+        return [name for name in self._names() if self._entry(name) is None and self._is_there(name)]
 
     def find(self, name: str) -> Entry | None:
         """The model of that name, whatever its case."""
@@ -45,10 +48,10 @@ class ModelStore:
         if actual is None:
             return None
         entry = self._entry(actual)
-        if entry is None:
+        if entry is None and self._is_there(actual):
             raise InvalidFile(
-                f"the manifest of `{actual}` in {self.folder} is damaged",
-                f"remove the model with `qwen3 rm {actual}` and add it again",
+                f"the manifest of `{actual}` in {self.folder} is damaged or cannot be read",
+                f"remove the model with `{removal(actual)}` and add it again",
             )
         return entry
 
@@ -59,6 +62,14 @@ class ModelStore:
             raise _absent(name)
         return entry
 
+    def facts(self, entry: Entry) -> ModelFacts:
+        """What the entry's file itself says, validated; the manifest only serves listings."""
+        if not entry.facts.path.is_file():
+            raise InvalidFile(
+                f"the file of `{entry.name}` is gone", f"remove the model with `{removal(entry.name)}`"
+            )
+        return read_facts(entry.facts.path, entry.name)
+
     def add(self, name: str, source: str, write: Callable[[Path], None]) -> Entry:
         """Let `write` make the file at a temporary place, then install it under `name`.
 
@@ -66,79 +77,90 @@ class ModelStore:
         name that cannot be used.
         """
         check_name(name)
-        target = self.folder / (self._actual(name) or name)
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            fresh = self.folder / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            fresh.mkdir()
-        try:
+        with unfinished(self.folder) as fresh:
             write(fresh / FILE)
-            facts = read_facts(fresh / FILE, target.name)
-            with self._writing():
-                write_manifest(fresh / MANIFEST, facts, source)
-                self._swap(fresh, target)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-        return self.get(target.name)
+            facts = read_facts(fresh / FILE, name)
+            with alone(self.folder):
+                return self._install(fresh, facts, source)
 
     def copy(self, name: str, new: str) -> Entry:
         """A second name for a model: a hard link where there are any, so that it costs no space."""
         entry = self.get(name)
         if entry.name.lower() == new.lower():
             raise UsageError(f"`{new}` is the model itself", "give the copy another name")
+        self.facts(entry)
 
         def link(target: Path) -> None:
-            with self._writing():
+            with translated(self.folder):
                 try:
                     os.link(entry.facts.path, target)
-                except OSError:
-                    shutil.copyfile(entry.facts.path, target)
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    _copy_file(entry.facts.path, target)
 
         return self.add(new, entry.source, link)
 
-    def remove(self, name: str) -> None:
-        """Take a model out; the folder leaves its name first, so that a kill leaves nothing half removed."""
-        actual = self._actual(name)
-        if actual is None:
-            raise _absent(name)
-        with self._writing():
-            gone = self.folder / f"{_UNFINISHED}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            (self.folder / actual).rename(gone)
-            shutil.rmtree(gone)
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Take models out, all or none; gives their names as the store had them."""
+        actual = dict.fromkeys(self._existing(name) for name in names)
+        with alone(self.folder):
+            for name in actual:
+                # Another process may have been faster: then what was wanted is done.
+                if os.path.lexists(self.folder / name):
+                    discard(self.folder / name)
+        return list(actual)
 
     def _names(self) -> list[str]:
-        if not self.folder.is_dir():
-            return []
-        return sorted(p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        with translated(self.folder):
+            if not self.folder.is_dir():
+                return []
+            return sorted(p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
     def _actual(self, name: str) -> str | None:
         """The folder of that name, whatever its case."""
         return next((n for n in self._names() if n.lower() == name.lower()), None)
 
+    def _existing(self, name: str) -> str:
+        actual = self._actual(name)
+        if actual is None:
+            raise _absent(name)
+        return actual
+
+    def _is_there(self, name: str) -> bool:
+        """Whether the folder is still there: another process may have taken it out since we saw it."""
+        return os.path.lexists(self.folder / name)
+
     def _entry(self, name: str) -> Entry | None:
-        return read_manifest(self.folder / name / MANIFEST, name, self.folder / name / FILE)
+        return read_manifest(self.folder / name / MANIFEST, name)
 
-    def _swap(self, fresh: Path, target: Path) -> None:
-        old = self.folder / f"{_UNFINISHED}old-{uuid.uuid4().hex[:8]}"
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        _sync_folder(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+    def _install(self, fresh: Path, facts: ModelFacts, source: str) -> Entry:
+        """Called while alone; a kill between any two lines leaves the old model or the new one."""
+        actual = self._actual(facts.name)
+        target = self.folder / (actual or facts.name)
+        if actual is None:
+            write_manifest(fresh / MANIFEST, facts, source, FILE)
+            sync_folder(fresh)
+            fresh.rename(target)
+            sync_folder(self.folder)
+        else:
+            weights = f"model-{uuid.uuid4().hex[:12]}.gguf"
+            write_manifest(fresh / MANIFEST, facts, source, weights)
+            (fresh / FILE).rename(target / weights)
+            sync_folder(target)
+            (fresh / MANIFEST).replace(target / MANIFEST)
+            sync_folder(target)
+        for name in self._names():
+            self._tidy(name)
+        return self.get(target.name)
 
-    def _sweep(self) -> None:
-        """Remove what a killed process left, once it is a day old: a running one may still be writing."""
-        for path in self.folder.glob(f"{_UNFINISHED}*"):
-            if time.time() - path.stat().st_mtime > 86_400:
-                shutil.rmtree(path, ignore_errors=True)
-
-    @contextmanager
-    def _writing(self) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise storage_error(error, self.folder) from None
+    def _tidy(self, name: str) -> None:
+        """Remove weights that a replacement, finished or killed, left beside those of the manifest."""
+        entry = self._entry(name)
+        if entry is not None:
+            for path in (self.folder / name).glob("model*.gguf"):
+                if path != entry.facts.path:
+                    path.unlink(missing_ok=True)
 
 
 def check_name(name: str) -> None:
@@ -152,27 +174,18 @@ def check_name(name: str) -> None:
         )
 
 
+def removal(name: str) -> str:
+    """The command that removes a model, ready to be pasted whatever the folder is called."""
+    return f"qwen3 rm {'-- ' if name.startswith('-') else ''}{shlex.quote(name)}"
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    with target.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def _absent(name: str) -> ModelNotFound:
     if name.lower() == DEMO:
         return ModelNotFound("the demo is no model in the store", "it is built in")
     return ModelNotFound(f"there is no model `{name}`", "`qwen3 list` shows what is installed")
-
-
-def storage_error(error: OSError, place: Path) -> QwenError:
-    """What a failed write to the home folder means to a person."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NotEnough(f"the disk that holds {place} is full", "free some space or set `QWEN3_HOME`")
-    return QwenError(
-        f"{place} cannot be written: {error.strerror or error}",
-        "set `QWEN3_HOME` to a folder that you may write to",
-    )
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

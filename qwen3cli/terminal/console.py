@@ -208,7 +208,7 @@ class Console:
 
     def json(self, value: Any) -> None:
         """Write one JSON value as one line to stdout."""
-        self.out.write(json.dumps(value, ensure_ascii=False) + "\n")
+        self.out.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
     def table(
         self,

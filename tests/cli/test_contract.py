@@ -286,11 +286,35 @@ def test_convert_tells_its_progress_as_json(qwen3: Run, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
 
 
+def test_what_convert_says_to_type_runs(qwen3: Run, tmp_path: Path) -> None:
+    from qwen3cli.demo import CHECKPOINT
+
+    made = qwen3("convert", str(CHECKPOINT), "-o", "plain", cwd=tmp_path)
+    assert made.stderr.endswith("`qwen3 chat ./plain` runs it\n")
+    assert qwen3("chat", "./plain", *SUM, cwd=tmp_path).returncode == 0
+
+
+def test_json_errors_reach_every_reader_of_json(qwen3: Run) -> None:
+    for arguments in (["show", "nope"], ["chat", "nope", "hi"]):
+        done = qwen3(*arguments, "--json")
+        assert done.returncode == 3
+        assert json.loads(done.stdout)["event"] == "error"
+
+
 def test_doctor_reports(qwen3: Run, shared_home: Path) -> None:
     done = qwen3("doctor")
     assert done.returncode == 0
-    for word in ("Python", "llama-cpp-python", "CPU", str(shared_home), "free memory"):
+    for word in (
+        "Python",
+        "llama-cpp-python",
+        "CPU",
+        str(shared_home),
+        "free memory",
+        "rich",
+        "platformdirs",
+    ):
         assert word in done.stdout
+    assert re.search(r"^llama\.cpp +ggml \d+\.\d+", done.stdout, re.MULTILINE)
 
 
 def test_hostile_files_get_a_sentence(qwen3: Run, tmp_path: Path) -> None:

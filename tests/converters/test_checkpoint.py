@@ -107,7 +107,7 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "config has a key twice": (content("config.json", b'{"a": 1, "a": 2}'), "occurs twice"),
     "config holds a number of 5,000 digits": (
         content("config.json", b'{"a": ' + b"9" * 5000 + b"}"),
-        "config.js",
+        "is not valid JSON: Exceeds the limit",
     ),
     "no architecture": (without("config.json", "architectures"), "names no architecture"),
     "architectures is text": (config(architectures="Qwen3ForCausalLM"), "names no architecture"),

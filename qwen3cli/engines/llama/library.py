@@ -97,6 +97,17 @@ def expect(pointer: int | None, what: str) -> int:
     return pointer
 
 
+def build() -> str:
+    """What the library says of its build; an older one says nothing."""
+    texts: list[str] = []
+    for name in ("ggml_version", "ggml_commit"):
+        function = getattr(C._lib, name, None)  # pyright: ignore[reportPrivateUsage]
+        if function is not None:
+            function.restype, function.argtypes = ctypes.c_char_p, []
+            texts.append(function().decode("utf-8", "replace"))
+    return "ggml " + ", commit ".join(texts) if texts else "does not say"
+
+
 def system_info() -> str:
     """The CPU features llama.cpp was built with and found here."""
     return C.llama_print_system_info().decode("utf-8", "replace").strip(" |\n")
