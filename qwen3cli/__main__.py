@@ -1,5 +1,17 @@
-"""`python -m qwen3cli` is `qwen3`."""
+"""The entry point: `qwen3` and `python -m qwen3cli`."""
 
-from qwen3cli.cli import run
+import sys
 
-run()
+
+def main() -> None:
+    """Run the program; a Ctrl-C while its modules still load ends it like one later."""
+    try:
+        from qwen3cli.cli import run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -83,7 +83,7 @@ class ContextFull(QwenError):
     def __init__(self, prompt_tokens: int, context_size: int) -> None:
         super().__init__(
             f"the prompt has {prompt_tokens:,} tokens and the context holds {context_size:,}",
-            "shorten it, start over with `/clear`, or give a larger `--ctx`",
+            "shorten it, or give a larger `--ctx`",
         )
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size

@@ -11,6 +11,9 @@ KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_n
 MOST_THREADS = 512
 """Threads that llama.cpp computes with at most (GGML_MAX_N_THREADS of ggml.h)."""
 
+MOST_TOKENS = (1 << 31) - 1
+"""Tokens that llama.cpp counts with 32 bits (llama_pos of llama.h)."""
+
 
 @dataclass(frozen=True)
 class Device:

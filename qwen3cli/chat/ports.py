@@ -11,6 +11,7 @@ from qwen3cli.chat.events import Event
 from qwen3cli.chat.messages import Message, ToolCall, ToolResult, ToolSpec
 from qwen3cli.chat.sampling import Sampling, SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode
+from qwen3cli.errors import UsageError
 from qwen3cli.machine import ModelFacts
 
 
@@ -57,7 +58,14 @@ class Engine(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Stop the running generation soon; callable from a signal handler or another thread."""
+        """Stop the running generation soon, and each later one until `allow`.
+
+        Callable from a signal handler or another thread, and just before a generation too.
+        """
+        ...
+
+    def allow(self) -> None:
+        """Take an earlier `cancel` back; for whoever called it, once its turn is over."""
         ...
 
     def close(self) -> None:
@@ -91,6 +99,12 @@ class ChatSettings:
     stop: tuple[str, ...] = ()
     raw: bool = False
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(self.stop):
+            raise UsageError(
+                "an empty stop text would end every answer", "give the text that ends the answer"
+            )
 
 
 class Desk(Protocol):
@@ -139,6 +153,10 @@ class Desk(Protocol):
 
     def switch(self, model: str) -> None:
         """Open another model and keep the conversation; on failure the old one stays."""
+        ...
+
+    def opening_notices(self) -> list[str]:
+        """What a person should know of the model before the first turn with it."""
         ...
 
     def clear(self) -> None:

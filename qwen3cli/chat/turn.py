@@ -151,7 +151,9 @@ def _generate(
                 yield event
     finally:
         message = reply.message()
-        if message.content or message.tool_calls or reply.ended is not None:
+        # An answer may be empty; one that was stopped before its first word is none.
+        answered = reply.ended is not None and reply.ended.finish != "interrupted"
+        if message.content or message.tool_calls or answered:
             conversation.append(message)
 
 

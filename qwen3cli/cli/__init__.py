@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
 from qwen3cli.cli import chat, convert, doctor, models
 from qwen3cli.cli.session import Session
 from qwen3cli.config import Config
-from qwen3cli.errors import ExitCode, QwenError
+from qwen3cli.errors import ExitCode, Interrupted, NotEnough, QwenError, UsageError
 from qwen3cli.terminal.console import Console
 from qwen3cli.terminal.pipes import quiet_broken_pipe
 
@@ -74,7 +75,8 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     try:
         session = Session(console, Config.of(console.environ))
     except QwenError as error:
-        console.error(error.message, error.hint)
+        with suppress(QwenError):
+            console.error(error.message, error.hint)
         return int(error.exit_code)
     return _run(session, list(sys.argv[1:] if arguments is None else arguments))
 
@@ -83,36 +85,48 @@ def _run(session: Session, args: list[str]) -> int:
     console = session.console
     try:
         command = typer.main.get_command(app)
-        code = command.main(args=args, prog_name="qwen3", standalone_mode=False, obj=session)
-        return int(code or 0)
+        # Not `command.main`, which has exit codes of its own for a Ctrl-C and a broken pipe.
+        with command.make_context("qwen3", list(args), obj=session) as context:
+            command.invoke(context)
+        return int(ExitCode.DONE)
+    except typer.Exit as done:
+        return done.exit_code
     except QwenError as error:
         session.show_error(error)
         return int(error.exit_code)
     except typer.TyperException as error:
-        console.error(
-            error.format_message().rstrip("."), "`qwen3 --help` and `qwen3 COMMAND --help` show what there is"
-        )
+        # The parser stopped before `--json` could be obeyed.
+        session.as_json |= "--json" in args[: args.index("--") if "--" in args else None]
+        hint = "`qwen3 --help` and `qwen3 COMMAND --help` show what there is"
+        session.show_error(UsageError(error.format_message().rstrip("."), hint))
         return int(ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
-        console.fresh_line()
+        if session.as_json:
+            session.show_error(Interrupted())
+        else:
+            console.fresh_line()
         return int(ExitCode.INTERRUPTED)
-    except SystemExit as ended:
-        return _without_broken_pipe(ended)
     except BrokenPipeError:
         raise
-    except Exception as bug:
-        if session.config.debug:
+    except Exception as error:
+        known = _lack(error) or _as_bug(error)
+        if session.config.debug and not isinstance(known, NotEnough):
             raise
-        console.error(
-            f"this is a bug in qwen3: {type(bug).__name__}: {bug}",
-            "set `QWEN3_DEBUG=1` to see where, and please report it",
-        )
-        return int(ExitCode.FAILED)
+        session.show_error(known)
+        return int(known.exit_code)
 
 
-def _without_broken_pipe(ended: SystemExit) -> int:
-    """Typer turns a broken pipe into exit 1; here it ends quietly."""
-    cause = ended.__context__
-    if isinstance(cause, OSError) and cause.errno == errno.EPIPE:
-        return int(ExitCode.DONE)
-    return ended.code if isinstance(ended.code, int) else int(ExitCode.FAILED)
+def _lack(error: Exception) -> NotEnough | None:
+    """What can run out anywhere, even while the parser prints its help."""
+    if isinstance(error, MemoryError):
+        return NotEnough("the memory ran out", "close other programs, or take a smaller model or prompt")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NotEnough(f"the disk is full: {error.strerror}", "free some space")
+    return None
+
+
+def _as_bug(error: Exception) -> QwenError:
+    return QwenError(
+        f"this is a bug in qwen3: {type(error).__name__}: {error}",
+        "set `QWEN3_DEBUG=1` to see where, and please report it",
+    )

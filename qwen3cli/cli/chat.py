@@ -12,10 +12,10 @@ from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.cli.desk import ChatDesk
 from qwen3cli.cli.opening import RunOptions, default_model, is_model, opener
-from qwen3cli.cli.prompt import gather_prompt
+from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import ExitCode, UsageError
-from qwen3cli.machine import KV_TYPES, MOST_THREADS
+from qwen3cli.machine import KV_TYPES, MOST_THREADS, MOST_TOKENS
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.renderer import turn_renderer
 
@@ -37,7 +37,7 @@ def chat(
     ] = False,
     think: Annotated[bool | None, typer.Option("--think/--no-think", help="Thinking on or off.")] = None,
     think_budget: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Most tokens to think with.")
+        int | None, typer.Option(min=0, max=MOST_TOKENS, metavar="N", help="Most tokens to think with.")
     ] = None,
     hide_thinking: Annotated[
         bool, typer.Option("--hide-thinking", help="One live line instead of the thinking.")
@@ -61,12 +61,14 @@ def chat(
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Makes sampling repeatable.")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Most tokens to generate.")
+        int | None, typer.Option(min=1, max=MOST_TOKENS, metavar="N", help="Most tokens to generate.")
     ] = None,
     stop: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Ends the answer; may be repeated.")
     ] = None,
-    ctx: Annotated[int | None, typer.Option(min=64, metavar="N", help="Context size in tokens.")] = None,
+    ctx: Annotated[
+        int | None, typer.Option(min=64, max=MOST_TOKENS, metavar="N", help="Context size in tokens.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: physical cores.")
     ] = None,
@@ -82,6 +84,12 @@ def chat(
     """Chat with a model, or answer one prompt."""
     session: Session = context.obj
     session.console.quiet, session.as_json = quiet, as_json
+    if think and think_budget == 0:
+        raise UsageError("`--think` and `--think-budget 0` contradict each other", "leave one of them out")
+    if hide_thinking and show_thinking:
+        raise UsageError("`--hide-thinking` and `--show-thinking` exclude each other", "leave one out")
+    for flag, given in (("--system", system), *(("--stop", one) for one in stop or ())):
+        check_text(given, f"`{flag}`")
     sampling = SamplingChoice(temperature, top_p, top_k, min_p, presence_penalty, seed)
     settings = ChatSettings(think, think_budget, sampling, max_tokens, tuple(stop or ()), raw, stats)
     options = RunOptions(ctx, threads, _layers(gpu_layers), _kv_type(kv_type))
@@ -98,7 +106,7 @@ def chat(
         raise
     try:
         for line in desk.opening_notices():
-            session.console.notice(line)
+            session.notice(line)
         if text is None:
             code = _repl(session, desk, hide_thinking=hide_thinking)
         else:
@@ -120,7 +128,7 @@ def _one_shot(
     )
     code = ExitCode.DONE
     try:
-        with cancelling(desk.engine.cancel):
+        with cancelling(desk.engine.cancel, desk.engine.allow):
             for event in desk.say(text):
                 renderer.show(event)
                 if isinstance(event, TurnEnded) and event.finish in ("interrupted", "context"):
@@ -137,6 +145,8 @@ def _repl(session: Session, desk: ChatDesk, *, hide_thinking: bool) -> ExitCode:
 
 
 def _check_lone_words(session: Session, model: str | None, words: list[str]) -> None:
+    if model is not None and not model.strip():
+        raise UsageError("MODEL is empty", "name a model, or leave it out and use `-p PROMPT`")
     if model is not None and not words and not is_model(session, model):
         raise UsageError(f"`{model}` is no model", "to ask the default model, use `qwen3 chat -p PROMPT`")
 

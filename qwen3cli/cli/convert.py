@@ -77,7 +77,7 @@ def convert(
             entry = session.store.add(name or "", str(checkpoint.absolute()), write)
             place, size = entry.name, entry.facts.file_bytes
     for line in notices:
-        console.notice(line)
+        session.notice(line)
     if as_json:
         console.json({"event": "done", "output": place, "bytes": size})
     else:

@@ -93,6 +93,7 @@ class ChatDesk:
             raise
         old, self._facts, self._engine = self._engine, facts, engine
         old.close()
+        self.context_used = 0
         self.change(replace(self._settings, raw=self._asked_raw))
 
     def clear(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwen3cli.chat.ports import Engine
 from qwen3cli.cli.session import Session
-from qwen3cli.errors import InvalidFile, ModelNotFound, UsageError
+from qwen3cli.errors import Interrupted, InvalidFile, ModelNotFound, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models import catalog, fit
 from qwen3cli.models.conversion import demo_facts
@@ -108,15 +108,18 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
         kv_type=options.kv_type,
     )
     if options.context is None and placement.context_size < fit.default_context(facts):
-        session.console.notice(
+        session.notice(
             f"the context is {placement.context_size:,} tokens, not {fit.default_context(facts):,}:"
             " more does not fit the free memory (`--ctx` asks for more)"
         )
     stop = threading.Event()
     with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
         engine = open_engine(facts, placement, progress=bar.update, stop=stop)
+    if stop.is_set():  # Pressed when the last byte was in memory already.
+        engine.close()
+        raise Interrupted("loading was interrupted")
     if 0 < facts.context_length < placement.context_size:
-        session.console.notice(
+        session.notice(
             f"`{facts.name}` was trained for {facts.context_length:,} tokens: beyond them answers get worse"
         )
     return engine

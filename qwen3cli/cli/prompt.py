@@ -16,6 +16,8 @@ def gather_prompt(
 
     Raises `UsageError` when the prompt is given twice, or is empty.
     """
+    for text in (*words, option):
+        check_text(text, "the prompt")
     given = [text for text in (" ".join(words) if words else None, option, _read(file)) if text is not None]
     if len(given) > 1:
         raise UsageError("the prompt is given twice", "give it as PROMPT, with `-p` or with `--prompt-file`")
@@ -27,6 +29,12 @@ def gather_prompt(
     if not prompt.strip():
         raise UsageError("the prompt is empty", "give it as PROMPT, with `-p`, or through stdin")
     return prompt
+
+
+def check_text(text: str | None, what: str) -> None:
+    """Raise `UsageError` if `text`, an argument, was given in bytes that are not UTF-8."""
+    if text is not None and any("\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError(f"{what} is not UTF-8 text", "convert it with `iconv -t utf-8`")
 
 
 def _read(file: Path | None) -> str | None:

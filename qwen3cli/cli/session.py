@@ -19,6 +19,13 @@ class Session:
         self.store = ModelStore(config.paths.models)
         self.as_json = False
 
+    def notice(self, text: str) -> None:
+        """Tell the person, or the script that reads `--json` events, what they should know."""
+        if self.as_json:
+            self.console.json({"event": "notice", "message": text})
+        else:
+            self.console.notice(text)
+
     def show_error(self, error: QwenError) -> None:
         """Tell the person, and the script that reads `--json`."""
         if self.as_json:
@@ -27,4 +34,6 @@ class Session:
                 self.console.json(
                     {"event": "error", "message": error.message, "exit_code": int(error.exit_code)}
                 )
-        self.console.error(error.message, error.hint)
+        # Where stderr takes nothing, the exit code still tells.
+        with suppress(QwenError):
+            self.console.error(error.message, error.hint)

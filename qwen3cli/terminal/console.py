@@ -74,6 +74,8 @@ class _Screen:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.midline = False
+        self.shared = False
+        """Whether both streams are one pipe or file (`2>&1`), where our lines must not hang on the answer's."""
         self.live: Live | None = None
 
 
@@ -88,6 +90,13 @@ class Outlet:
         self.dumb = environ.get("TERM") == "dumb"
         self.color = self.is_terminal and not self.dumb and not environ.get("NO_COLOR")
         self.unicode = not self.is_terminal or _shows_unicode(stream, environ)
+
+    def is_same_file(self, other: Outlet) -> bool:
+        """Whether both write to the same pipe or file."""
+        try:
+            return os.path.samestat(*(os.fstat(one._stream.fileno()) for one in (self, other)))
+        except (OSError, ValueError):
+            return False
 
     @property
     def width(self) -> int:
@@ -110,6 +119,8 @@ class Outlet:
         if not text:
             return
         if not self.is_terminal:
+            if self._screen.shared:
+                self._screen.midline = not text.endswith("\n")
             self._put(replace_surrogates(text), "utf-8")
             return
         with self._screen.lock:
@@ -181,6 +192,7 @@ class Console:
         self.screen = _Screen()
         self.out = Outlet(stdout or sys.stdout or _Nowhere(), self.environ, self.screen)
         self.err = Outlet(stderr or sys.stderr or _Nowhere(), self.environ, self.screen)
+        self.screen.shared = not self.out.is_terminal and self.out.is_same_file(self.err)
 
     @property
     def stdin_is_terminal(self) -> bool:

@@ -11,10 +11,11 @@ from typing import TextIO
 
 
 @contextmanager
-def cancelling(cancel: Callable[[], None]) -> Generator[None]:
+def cancelling(cancel: Callable[[], None], allow: Callable[[], None] | None = None) -> Generator[None]:
     """While the body runs, the first Ctrl-C calls `cancel` and lets the body end by itself.
 
-    A second one raises KeyboardInterrupt, for a body that does not listen. Only the main thread can do this.
+    A second one raises KeyboardInterrupt, for a body that does not listen. `allow` is called when no Ctrl-C can
+    come any more, to take back one that came too late. Only the main thread can do this.
     """
     pressed = False
 
@@ -30,6 +31,24 @@ def cancelling(cancel: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+        if allow is not None:
+            allow()
+
+
+@contextmanager
+def ending_in_order() -> Generator[None]:
+    """While the body runs, SIGTERM and SIGHUP unwind it, so that the terminal gets back what was changed on it."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

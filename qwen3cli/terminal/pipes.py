@@ -12,15 +12,23 @@ from typing import TextIO
 
 from qwen3cli.errors import UsageError
 
+_MOST_BYTES = 64 << 20
+"""Ten times the text that a context of a million tokens holds."""
+
 
 def piped_input(stdin: TextIO | None) -> str | None:
     """All of stdin when it is a pipe or a file; None when it is a terminal, a device, a socket or closed.
 
-    Raises `UsageError` when it is not UTF-8.
+    Raises `UsageError` when it is not UTF-8 or endless.
     """
     if stdin is None or stdin.closed or not _is_pipe_or_file(stdin):
         return None
-    data = stdin.buffer.read()
+    data = stdin.buffer.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise UsageError(
+            f"stdin holds more than {_MOST_BYTES >> 20} MB, and no context holds so much text",
+            "pipe less, for example with `head -c`",
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

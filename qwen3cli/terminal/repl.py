@@ -8,14 +8,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from qwen3cli.chat.events import Event
+from qwen3cli.chat.events import Event, TurnEnded
 from qwen3cli.chat.ports import Desk
-from qwen3cli.errors import ExitCode, Interrupted, QwenError
+from qwen3cli.errors import ContextFull, ExitCode, Interrupted, QwenError
 from qwen3cli.terminal.blocks import is_open, unquote
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.console import Console, replace_surrogates
 from qwen3cli.terminal.history import HistoryFile
-from qwen3cli.terminal.interrupts import cancelling, typing_ahead
+from qwen3cli.terminal.interrupts import cancelling, ending_in_order, typing_ahead
 from qwen3cli.terminal.renderer import turn_renderer
 from qwen3cli.terminal.slash import run_line
 
@@ -50,7 +50,7 @@ def run_repl(
     edits = _can_edit(console)
     reader = _open_reader(seat, HistoryFile(history, console), edits)
     # A line editor shows what is typed by itself, so the terminal never has to, not even between reply and prompt.
-    with typing_ahead(console.stdin) if edits else nullcontext():
+    with ending_in_order(), typing_ahead(console.stdin) if edits else nullcontext():
         return _talk(seat, desk, reader, hide_thinking)
 
 
@@ -92,10 +92,17 @@ def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
 def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool) -> None:
     verbose = desk.settings.verbose
     renderer = turn_renderer(console, repl=True, hide_thinking=hide_thinking, stats=verbose)
+    before, stopped = len(desk.conversation.turns), False
     try:
-        with typing_ahead(console.stdin), cancelling(desk.engine.cancel):
+        with typing_ahead(console.stdin), cancelling(desk.engine.cancel, desk.engine.allow):
             for event in desk.say(text):
                 renderer.show(event)
+                stopped = isinstance(event, TurnEnded) and event.finish == "interrupted"
+        if stopped and len(desk.conversation.turns) == before and not desk.settings.raw:
+            console.talk("Your message is taken back: nothing was answered yet.")
+    except ContextFull as error:
+        error.hint = "shorten it, start over with `/clear`, or give a larger `--ctx`"
+        renderer.fail(error)
     except KeyboardInterrupt:
         renderer.fail(Interrupted())
     except QwenError as error:

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields, replace
 from qwen3cli.chat.ports import Desk
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.errors import UsageError
+from qwen3cli.machine import MOST_TOKENS
 from qwen3cli.terminal.blocks import unquote
 from qwen3cli.terminal.command import Command, Seat, find, print_table, take_nothing, unknown
 from qwen3cli.terminal.figures import count, size
@@ -103,14 +104,14 @@ def _nohistory(seat: Seat, rest: str) -> None:
 
 
 def _on_or_off(text: str, name: str) -> bool:
-    if text not in ("on", "off"):
+    if text.lower() not in ("on", "off"):
         raise UsageError(f"`{name}` is on or off, not `{text}`")
-    return text == "on"
+    return text.lower() == "on"
 
 
 def _whole(text: str, name: str, wanted: str, *, least: int = 1) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"`{name}` takes {wanted}, not `{text}`")
+    if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= MOST_TOKENS:
+        raise UsageError(f"`{name}` takes {wanted}" + (f", not `{text}`" if text else ""))
     return int(text)
 
 

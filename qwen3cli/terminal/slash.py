@@ -78,6 +78,8 @@ def _model(seat: Seat, rest: str) -> None:
     if rest:
         desk.switch(rest)
         console.talk(f"Now talking to `{desk.facts.name}`.")
+        for line in desk.opening_notices():
+            console.notice(line)
         return
     names, here = desk.models(), desk.facts.name
     # A model that was opened by its path has no name there.

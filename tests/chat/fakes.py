@@ -33,6 +33,9 @@ class ScriptedEngine:
     def cancel(self) -> None:
         """Nothing runs."""
 
+    def allow(self) -> None:
+        """Nothing was cancelled."""
+
     def close(self) -> None:
         """Nothing to free."""
 

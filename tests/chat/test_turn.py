@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qwen3cli.chat.conversation import Conversation
-from qwen3cli.chat.events import Notice, Text, Thinking, ToolCalled, ToolReturned, TurnEnded
+from qwen3cli.chat.events import Event, Notice, Text, Thinking, ToolCalled, ToolReturned, TurnEnded
 from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
@@ -59,6 +59,21 @@ def test_a_turn_that_fails_before_an_answer_is_taken_back() -> None:
     with pytest.raises(ContextFull, match=r"5,000 tokens .* 4,096"):
         list(run_turn(engine, conversation, "long", SETTINGS, quantized=False))
     assert conversation.turns == ()
+
+
+@pytest.mark.parametrize("events", [[], [Thinking("Let me")]])
+def test_a_turn_stopped_before_its_first_word_is_taken_back(events: list[Event]) -> None:
+    conversation = Conversation()
+    conversation.append(Message("user", "before"), Message("assistant", "answer"))
+    engine = ScriptedEngine([*events, ended("interrupted")])
+    list(run_turn(engine, conversation, "long", SETTINGS, quantized=False))
+    assert [m.content for m in conversation.turns] == ["before", "answer"]
+
+
+def test_an_empty_answer_is_one() -> None:
+    conversation = Conversation()
+    list(run_turn(ScriptedEngine([ended()]), conversation, "x", SETTINGS, quantized=False))
+    assert [m.role for m in conversation.turns] == ["user", "assistant"]
 
 
 def test_what_was_said_stays_when_the_consumer_walks_away() -> None:

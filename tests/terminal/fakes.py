@@ -70,6 +70,9 @@ class FakeEngine:
     def cancel(self) -> None:
         self.cancelled = True
 
+    def allow(self) -> None:
+        self.cancelled = False
+
     def generate(self, request: GenerateRequest) -> Iterator[Event]:
         raise NotImplementedError
 
@@ -106,6 +109,9 @@ class FakeDesk:
 
     def models(self) -> list[str]:
         return ["fake", "other"]
+
+    def opening_notices(self) -> list[str]:
+        return [f"`{self.facts.name}` is a base model"] if "base" in self.facts.name else []
 
     def switch(self, model: str) -> None:
         if model not in self.models():

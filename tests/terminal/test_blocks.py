@@ -18,6 +18,11 @@ from qwen3cli.terminal.blocks import is_open, unquote
         ('say """ here', False),
         ('/set system """a"""', False),
         ('x = """\ncode', False),
+        ('"""\nx = """doc"""', True),
+        ('"""\nx = """doc"""\n"""', False),
+        ('"""\ndef f():\n    """\n    doc\n    """', True),
+        ('"""\nthe end"""', False),
+        ('/set system """\na = """b"""', True),
     ],
 )
 def test_is_open(text: str, open_: bool) -> None:
@@ -34,6 +39,8 @@ def test_is_open(text: str, open_: bool) -> None:
         ("plain", "plain"),
         ('"""a""" b', '"""a""" b'),
         ('"""doc"""\nx = """y"""', '"""doc"""\nx = """y"""'),  # pasted code stays as it is
+        ('"""\nx = """doc"""\n"""', 'x = """doc"""'),
+        ('"""\ndoc\n"""\nx = 1\n"""y"""', '"""\ndoc\n"""\nx = 1\n"""y"""'),
         ('"', '"'),
         ('"""', '"""'),
     ],

@@ -109,7 +109,6 @@ class LlamaEngine:
         self._busy = True
         started = time.monotonic()
         try:
-            self._context.allow()
             prompt = self._prompt(request)
             if len(prompt.tokens) > self.context_size:
                 raise ContextFull(len(prompt.tokens), self.context_size)
@@ -129,6 +128,7 @@ class LlamaEngine:
             # Whoever closed the iterator or broke out of waiting gets an engine that is idle again.
             self.cancel()
             self._worker.run(lambda: None)
+            self.allow()
             raise
 
     def _prompt(self, request: GenerateRequest) -> Prompt:
@@ -154,10 +154,17 @@ class LlamaEngine:
         return [start]
 
     def cancel(self) -> None:
-        """Stop the running generation soon; callable from a signal handler or another thread."""
+        """Stop the running generation soon, and each later one until `allow`.
+
+        Callable from a signal handler or another thread.
+        """
         self._context.cancel()
         if self._template is not None:
             self._template.interrupt()
+
+    def allow(self) -> None:
+        """Take an earlier `cancel` back."""
+        self._context.allow()
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""

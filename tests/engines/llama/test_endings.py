@@ -66,6 +66,7 @@ def test_cancelling_a_generation_keeps_what_was_said(scripted: OpenScripted):
     assert said(events).startswith("tick tocktick")
     stats = ended(events).stats
     assert stats.context_used <= stats.prompt_tokens + stats.output_tokens < 30000
+    engine.allow()
     again = ask(engine, max_tokens=2)
     assert (said(again), finish(again)) == ("tick tock", "length")
     assert ended(again).stats.cached_tokens == stats.prompt_tokens - 1
@@ -83,12 +84,17 @@ def test_cancelling_a_prefill(scripted: OpenScripted):
     assert finish(events) == "interrupted"
     assert 512 <= stats.evaluated_tokens == stats.context_used < stats.prompt_tokens
     assert said(events) == ""
+    engine.allow()
     assert said(ask(engine, messages=long, max_tokens=2)) == "tick tock"
 
 
-def test_a_cancel_between_generations_is_forgotten(scripted: OpenScripted):
+def test_a_cancel_just_before_a_generation_holds_until_it_is_taken_back(scripted: OpenScripted):
     engine = scripted(ENDLESS)
     engine.cancel()
+    for _ in range(2):
+        events = ask(engine, max_tokens=2)
+        assert (finish(events), said(events)) == ("interrupted", "")
+    engine.allow()
     assert finish(ask(engine, max_tokens=2)) == "length"
 
 
