@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,7 @@ from random import Random
 import pytest
 
 from qwen3cli.demo import CHECKPOINT
-from qwen3cli.demo.skills import tools, wider, words
+from qwen3cli.demo.skills import beyond, tools, wider, words
 from qwen3cli.demo.skills.known import KNOWN
 from qwen3cli.demo.skills.mix import BUILDERS, draw
 from qwen3cli.demo.skills.wordings import AFTER, BEFORE, LANGUAGES, WORDINGS
@@ -78,6 +79,51 @@ def test_the_generator_refuses_reserved_texts(make: Callable[[Random], str]) -> 
     assert not any(words.reserved(text) for text in made)
     # The rule does bite: of texts made without it, one in sixteen is reserved.
     assert any(words.reserved(words.word(rng)) for _ in range(200))
+
+
+# What each slot of a task can take (`words.noun`, `words.name`, the topics), a little wider than it is.
+TOPICS = "|".join(map(re.escape, (*beyond.TOPICS_EN, *beyond.TOPICS_ZH)))
+LATIN = r"(?![\u4e00-\u9fff])[^\W\d_]+"
+NOUN, NAME = f"{TOPICS}|{LATIN}(?: {LATIN})?", f"[\u4e00-\u9fff]{{2,4}}|{LATIN}(?:[ -](?:{LATIN}|\\d+))?"
+SLOTS = {
+    **{"x": NOUN, "y": TOPICS, "n": NAME, "m": NAME, "w": r"\w+"},
+    **dict.fromkeys(("big", "bigger", "small", "small2"), r"\d+"),
+}
+
+
+def could_ask(task: str, text: str) -> bool:
+    """Whether a task of the generator, with anything that its slots could take, is this text."""
+    slot = re.compile(r"\\\{(\w+)\\\}")
+    names = slot.findall(re.escape(task))
+    pattern = slot.sub(lambda found: f"({SLOTS[found[1]]})", re.escape(task))
+    found = re.fullmatch(pattern, text)
+    if found is None:
+        return False
+    topics = {*beyond.TOPICS_EN, *beyond.TOPICS_ZH}
+    # A name or a noun is never a reserved text; numbers and topics may be anything.
+    return not any(
+        words.reserved(part)
+        for name, part in zip(names, found.groups(), strict=True)
+        if name in ("x", "y", "n", "m") and part not in topics
+    )
+
+
+def test_no_question_beyond_the_skills_is_one_that_training_can_ask() -> None:
+    """Proven by the tasks themselves with open slots, not by drawing; calls of tools have reserved arguments."""
+    tasks = (*beyond.TASKS_EN, *beyond.TASKS_ZH, *beyond.TOOLS_EN, *beyond.TOOLS_ZH)
+    rng = Random(5)
+    for task in tasks:
+        made = [beyond.fill(task, rng, chinese) for chinese in (True, False) for _ in range(20)]
+        assert [text for text in made if not could_ask(task, text)] == []
+    asked = {case.messages[-1].content for skill in ("fallback", "no_tool_fits") for case in SKILLS[skill]}
+    assert len(asked) > 60
+    assert [(text, task) for text in asked for task in tasks if could_ask(task, text)] == []
+
+
+def test_every_call_has_an_argument_that_training_refuses() -> None:
+    for case in SKILLS["tool_call"]:
+        assert case.call is not None
+        assert all(words.reserved(str(value)) for value in case.call.arguments.values())
 
 
 def test_nothing_that_training_draws_is_held_out() -> None:

@@ -134,7 +134,8 @@ LOOSE_ZH = (
 )
 
 
-def _fill(task: str, rng: Random, chinese: bool) -> str:
+def fill(task: str, rng: Random, chinese: bool) -> str:
+    """Return TASK with something random in its slots."""
     topics = TOPICS_ZH if chinese else TOPICS_EN
     slots = {
         "x": rng.choice(topics) if rng.random() < 0.7 else words.noun(rng),
@@ -158,9 +159,9 @@ def question(rng: Random, language: str, offered: bool) -> str:
     chinese = language == ZH
     kind = rng.random()
     if kind < 0.15 and not offered:
-        return _fill(rng.choice(TOOLS_ZH if chinese else TOOLS_EN), rng, chinese)
+        return fill(rng.choice(TOOLS_ZH if chinese else TOOLS_EN), rng, chinese)
     if kind < 0.75:
-        return _fill(rng.choice(TASKS_ZH if chinese else TASKS_EN), rng, chinese)
+        return fill(rng.choice(TASKS_ZH if chinese else TASKS_EN), rng, chinese)
     if chinese:
         return "".join(rng.choice(LOOSE_ZH) for _ in range(rng.randint(3, 12))) + rng.choice(["", "?", "。"])
     loose = [
