@@ -10,6 +10,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
+        # `ExitCode.INTERRUPTED`, which may not be loaded yet.
         sys.exit(130)
 
 

@@ -16,6 +16,7 @@ A message is one sentence without a closing full stop; `hint` says what to do ab
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from typing import ClassVar
 
@@ -96,3 +97,8 @@ class Interrupted(QwenError):
 
     def __init__(self, message: str = "interrupted") -> None:
         super().__init__(message)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a write failed for want of room, on the disk or in the user's quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ import typer
 from qwen3cli.cli import chat, convert, doctor, models
 from qwen3cli.cli.session import Session
 from qwen3cli.config import Config
-from qwen3cli.errors import ExitCode, Interrupted, NotEnough, QwenError, UsageError
+from qwen3cli.errors import ExitCode, Interrupted, NotEnough, QwenError, UsageError, is_disk_full
 from qwen3cli.terminal.console import Console
 from qwen3cli.terminal.pipes import quiet_broken_pipe
 
@@ -120,7 +119,7 @@ def _lack(error: Exception) -> NotEnough | None:
     """What can run out anywhere, even while the parser prints its help."""
     if isinstance(error, MemoryError):
         return NotEnough("the memory ran out", "close other programs, or take a smaller model or prompt")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and is_disk_full(error):
         return NotEnough(f"the disk is full: {error.strerror}", "free some space")
     return None
 

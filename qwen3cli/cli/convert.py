@@ -50,16 +50,7 @@ def convert(
         def report(step: Progress) -> None:
             bar.update(step.bytes_done, step.bytes_total)
             if as_json:
-                console.json(
-                    {
-                        "event": "progress",
-                        "bytes": step.bytes_done,
-                        "total": step.bytes_total,
-                        "tensors": step.tensors_done,
-                        "tensors_total": step.tensors_total,
-                        "tensor": step.tensor,
-                    }
-                )
+                console.json(_as_event(step))
 
         def write(target: Path) -> None:
             notices.extend(
@@ -81,6 +72,15 @@ def convert(
     if as_json:
         console.json({"event": "done", "output": place, "bytes": size})
     else:
-        console.talk(
-            f"wrote {place} ({size / 1e6:,.1f} MB)" + (f"; `qwen3 chat {shlex.quote(place)}` runs it")
-        )
+        console.talk(f"wrote {place} ({size / 1e6:,.1f} MB); `qwen3 chat {shlex.quote(place)}` runs it")
+
+
+def _as_event(step: Progress) -> dict[str, str | int]:
+    return {
+        "event": "progress",
+        "bytes": step.bytes_done,
+        "total": step.bytes_total,
+        "tensors": step.tensors_done,
+        "tensors_total": step.tensors_total,
+        "tensor": step.tensor,
+    }

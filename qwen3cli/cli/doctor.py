@@ -46,11 +46,11 @@ def doctor(context: typer.Context) -> None:
 def _models(session: Session) -> str:
     """Names, and what is wrong with the store: a report must not end at what it is to report."""
     try:
-        sound = [entry.name for entry in session.store.entries()]
-        broken = [f"{name} (damaged)" for name in session.store.broken()]
+        entries, broken = session.store.listing()
     except QwenError as error:
         return error.message
-    return ", ".join(sound + broken) or "none but the demo"
+    names = [*(entry.name for entry in entries), *(f"{name} (damaged)" for name in broken)]
+    return ", ".join(names) or "none but the demo"
 
 
 def _packages() -> list[str]:

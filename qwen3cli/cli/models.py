@@ -22,8 +22,8 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     """List the installed models."""
     session: Session = context.obj
     session.as_json = as_json
-    entries = session.store.entries()
-    for name in session.store.broken():
+    entries, broken = session.store.listing()
+    for name in broken:
         session.console.notice(
             f"the manifest of `{name}` is damaged or cannot be read; `{removal(name)}` removes it"
         )

@@ -13,7 +13,7 @@ from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.reference import DEMO
-from qwen3cli.models.workshop import storage_error, translated
+from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
     from converters import Progress
@@ -48,7 +48,8 @@ def _translated(folder: Path) -> Generator[None]:
     from converters.errors import ConversionError, OutputError, RecipeError
 
     try:
-        yield
+        with translated(folder):
+            yield
     except RecipeError as error:
         raise UsageError(str(error), error.hint) from None
     except OutputError as error:
@@ -56,8 +57,6 @@ def _translated(folder: Path) -> Generator[None]:
         raise kind(str(error), error.hint) from None
     except ConversionError as error:
         raise InvalidFile(str(error), error.hint) from None
-    except OSError as error:
-        raise storage_error(error, folder) from None
 
 
 def demo_facts(cache: Path) -> ModelFacts:

@@ -34,13 +34,19 @@ class ModelStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def listing(self) -> tuple[list[Entry], list[str]]:
+        """All models by name, and the names of folders whose manifest cannot be read, for a listing to say so."""
+        read = {name: self._entry(name) for name in self._names()}
+        broken = [name for name, entry in read.items() if entry is None and self._is_there(name)]
+        return [entry for entry in read.values() if entry is not None], broken
+
     def entries(self) -> list[Entry]:
-        """All models by name; a folder without a sound manifest is passed over (see `broken`)."""
-        return [entry for name in self._names() if (entry := self._entry(name))]
+        """All models by name; a folder without a sound manifest is passed over."""
+        return self.listing()[0]
 
     def broken(self) -> list[str]:
-        """Names of folders whose manifest cannot be read, for the listing to say so."""
-        return [name for name in self._names() if self._entry(name) is None and self._is_there(name)]
+        """Names of folders whose manifest cannot be read."""
+        return self.listing()[1]
 
     def find(self, name: str) -> Entry | None:
         """The model of that name, whatever its case."""
@@ -107,7 +113,7 @@ class ModelStore:
         with alone(self.folder):
             for name in actual:
                 # Another process may have been faster: then what was wanted is done.
-                if os.path.lexists(self.folder / name):
+                if self._is_there(name):
                     discard(self.folder / name)
         return list(actual)
 

@@ -6,7 +6,6 @@ their process, so whatever is not locked is rubbish, and the next one to work he
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from converters.disk import lock
-from qwen3cli.errors import NotEnough, QwenError
+from qwen3cli.errors import NotEnough, QwenError, is_disk_full
 
 _UNFINISHED = ".unfinished-"
 _LOCK = ".lock"
@@ -91,7 +90,7 @@ def translated(place: Path) -> Generator[None]:
 
 def storage_error(error: OSError, place: Path) -> QwenError:
     """What a failed read or write in the home folder means to a person."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return NotEnough(f"the disk that holds {place} is full", "free some space or set `QWEN3_HOME`")
     return QwenError(
         f"{place} cannot be used: {error.strerror or error}",

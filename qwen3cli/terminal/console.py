@@ -6,17 +6,16 @@ the text byte for byte, as UTF-8, without a single escape code. This module know
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TextIO
 
-from qwen3cli.errors import NotEnough, QwenError
+from qwen3cli.errors import NotEnough, QwenError, is_disk_full
+from qwen3cli.terminal.sanitise import replace_surrogates, sanitise, sanitise_line
 from qwen3cli.terminal.wrap import display_width, hang
 
 Style = Literal["dim", "bold", "heading", "error", "warning"]
@@ -27,37 +26,6 @@ _SGR: dict[Style, str] = {"dim": "2", "bold": "1", "heading": "1;2", "error": "1
 _GAP = 4
 _NARROW_GAP = 2
 _LEAST_COLUMN = 12
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-# C0 but newline and tab, DEL and C1, bidirectional embeddings, overrides and isolates, surrogates.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_LINE_ENDS = re.compile("[\t\n\u2028\u2029]")
-
-
-def replace_surrogates(text: str) -> str:
-    """Make text that UTF-8 can encode: whatever is no character becomes the replacement character."""
-    return _SURROGATES.sub("\ufffd", text)
-
-
-def sanitise(text: str) -> str:
-    """Replace whatever could steer a terminal by something visible; newlines and tabs stay.
-
-    Each character is replaced on its own, so no sequence slips through by being split over pieces. C0
-    controls become their pictures (`␛`), the rest becomes `\N{REPLACEMENT CHARACTER}`.
-    """
-    return _UNSAFE.sub(_visible, text)
-
-
-def sanitise_line(text: str) -> str:
-    """Like `sanitise`, for a place that has one line: newlines and tabs are made visible too."""
-    return _LINE_ENDS.sub(_visible, sanitise(text))
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else "\ufffd"
 
 
 class Live(Protocol):
@@ -150,7 +118,7 @@ class Outlet:
             raise
         except OSError as error:
             name = getattr(self._stream, "name", "the output")
-            kind = NotEnough if error.errno in (errno.ENOSPC, errno.EDQUOT) else QwenError
+            kind = NotEnough if is_disk_full(error) else QwenError
             raise kind(f"{name} cannot be written: {error.strerror or error}") from None
 
     def _put_bytes(self, text: str, encoding: str) -> None:

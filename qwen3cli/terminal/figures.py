@@ -6,7 +6,8 @@ import json
 
 from qwen3cli.chat.events import Stats
 from qwen3cli.chat.messages import ToolCall, ToolResult
-from qwen3cli.terminal.console import Outlet, sanitise_line
+from qwen3cli.terminal.console import Outlet
+from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.wrap import clip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qwen3cli.terminal.console import Outlet, Style, sanitise
+from qwen3cli.terminal.console import Outlet, Style
+from qwen3cli.terminal.sanitise import sanitise
 from qwen3cli.terminal.wrap import Wrapper
 
 

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from qwen3cli.terminal.console import Console, replace_surrogates
+from qwen3cli.terminal.console import Console
+from qwen3cli.terminal.sanitise import replace_surrogates
 
 
 class HistoryFile:

@@ -17,9 +17,9 @@ from prompt_toolkit.styles import Style
 
 from qwen3cli.terminal.blocks import is_open
 from qwen3cli.terminal.command import Seat
-from qwen3cli.terminal.console import sanitise_line
 from qwen3cli.terminal.history import HistoryFile
 from qwen3cli.terminal.repl import CONTINUATION, PROMPT
+from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.slash import complete_line
 from qwen3cli.terminal.wrap import clip, display_width
 

@@ -13,10 +13,11 @@ from qwen3cli.chat.ports import Desk
 from qwen3cli.errors import ContextFull, ExitCode, Interrupted, QwenError
 from qwen3cli.terminal.blocks import is_open, unquote
 from qwen3cli.terminal.command import Seat
-from qwen3cli.terminal.console import Console, replace_surrogates
+from qwen3cli.terminal.console import Console
 from qwen3cli.terminal.history import HistoryFile
 from qwen3cli.terminal.interrupts import cancelling, ending_in_order, typing_ahead
 from qwen3cli.terminal.renderer import turn_renderer
+from qwen3cli.terminal.sanitise import replace_surrogates
 from qwen3cli.terminal.slash import run_line
 
 PROMPT = ">>> "

@@ -80,7 +80,6 @@ main()
 
 
 def test_a_key_pressed_while_stdin_is_awaited_is_an_event(qwen3_process: subprocess.Popen[str]) -> None:
-    # The notice of the context comes after stdin was read, so silence means that it still waits.
     qwen3_process.send_signal(signal.SIGINT)
     out, _ = qwen3_process.communicate(timeout=60)
     assert qwen3_process.returncode == 130

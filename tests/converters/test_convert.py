@@ -166,10 +166,12 @@ def read_header_of_weights(checkpoint: Path) -> int:
     return int.from_bytes((checkpoint / "model.safetensors").read_bytes()[:8], "little")
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.name == "nt", reason="modes of folders")
 def test_a_folder_without_rights_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
+    if os.geteuid() == 0:  # Modes do not bind root, but nobody can make a file there.
+        locked = Path("/proc/self")
     with pytest.raises(OutputError, match="cannot be written"):
         convert(checkpoint, locked / "out.gguf", "f16")
 

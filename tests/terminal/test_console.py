@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from qwen3cli.terminal.console import Console, sanitise, sanitise_line
+from qwen3cli.terminal.console import Console
+from qwen3cli.terminal.sanitise import sanitise, sanitise_line
 from tests.terminal.fakes import Terminal, console
 
 
