@@ -35,13 +35,23 @@ def cancelling(cancel: Callable[[], None], allow: Callable[[], None] | None = No
             allow()
 
 
+def ended_by(number: int) -> SystemExit:
+    """The end of a process by a signal, with the exit code that a shell gives it."""
+    return SystemExit(128 + number)
+
+
 @contextmanager
-def ending_in_order() -> Generator[None]:
-    """While the body runs, SIGTERM and SIGHUP unwind it, so that the terminal gets back what was changed on it."""
+def ending_in_order(end: Callable[[int], bool]) -> Generator[None]:
+    """While the body runs, SIGTERM and SIGHUP unwind it, so that the terminal gets back what was changed on it.
+
+    `end` is asked first with the number: True if it sees to the end by itself, for code that must not be broken
+    off anywhere, such as an event loop.
+    """
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        if not end(number):
+            raise ended_by(number)
 
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:

@@ -18,6 +18,7 @@ from prompt_toolkit.styles import Style
 from qwen3cli.terminal.blocks import is_open
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.history import HistoryFile
+from qwen3cli.terminal.interrupts import ended_by
 from qwen3cli.terminal.repl import CONTINUATION, PROMPT
 from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.slash import complete_line
@@ -35,6 +36,8 @@ class PromptReader:
 
     def __init__(self, seat: Seat, history: HistoryFile) -> None:
         self._seat = seat
+        self._reading = False
+        self._signal: int | None = None
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
             multiline=True,
@@ -52,7 +55,27 @@ class PromptReader:
 
     def read(self) -> str:
         """The next message."""
-        return self._session.prompt()
+        self._reading = True
+        try:
+            return self._session.prompt(pre_run=self._leave)
+        finally:
+            self._reading = False
+            if self._signal is not None:
+                raise ended_by(self._signal)
+
+    def end(self, number: int) -> bool:
+        """Leave the event loop from within: an exception out of the blue would leave its tasks behind."""
+        if self._reading:
+            self._signal = number
+            loop = self._session.app.loop
+            if self._session.app.is_running and loop is not None:
+                loop.call_soon_threadsafe(self._leave)
+        return self._reading
+
+    def _leave(self) -> None:
+        app = self._session.app
+        if self._signal is not None and app.is_running and not app.is_done:
+            app.exit(exception=EOFError)
 
     def _toolbar(self) -> StyleAndTextTuples:
         return [("", status_line(self._seat, get_app().output.get_size().columns))]

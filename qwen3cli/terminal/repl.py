@@ -42,6 +42,10 @@ class Reader(Protocol):
         """The next message; raises EOFError for Ctrl-D and KeyboardInterrupt for Ctrl-C on an empty line."""
         ...
 
+    def end(self, number: int) -> bool:
+        """Asked in a signal handler: True if `read` is running and will raise SystemExit by itself."""
+        ...
+
 
 def run_repl(
     desk: ReplDesk, console: Console, history: Path | None = None, *, hide_thinking: bool = False
@@ -51,7 +55,7 @@ def run_repl(
     edits = _can_edit(console)
     reader = _open_reader(seat, HistoryFile(history, console), edits)
     # A line editor shows what is typed by itself, so the terminal never has to, not even between reply and prompt.
-    with ending_in_order(), typing_ahead(console.stdin) if edits else nullcontext():
+    with ending_in_order(reader.end), typing_ahead(console.stdin) if edits else nullcontext():
         return _talk(seat, desk, reader, hide_thinking)
 
 
@@ -142,6 +146,10 @@ class PlainReader:
         if text.strip() and self._seat.recording:
             self._history.append(text)
         return text
+
+    def end(self, number: int) -> bool:
+        """A line that is being read can be broken off anywhere."""
+        return False
 
     def _line(self, prompt: str) -> str:
         console = self._seat.console
