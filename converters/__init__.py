@@ -8,22 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from converters.errors import CheckpointError, ConversionError, HeaderError, OutputError, RecipeError
+from converters.errors import (
+    AdapterError,
+    CheckpointError,
+    ConversionError,
+    HeaderError,
+    ImatrixError,
+    OutputError,
+    RecipeError,
+)
 from converters.recipes import RECIPES, Recipe, find_recipe
+from converters.wishes import Overrides, Wishes
+
+if TYPE_CHECKING:
+    from converters.plan import Plan
 
 __all__ = [
     "RECIPES",
+    "AdapterError",
     "CheckpointError",
     "ConversionError",
     "ConversionResult",
     "HeaderError",
+    "ImatrixError",
     "OutputError",
+    "Overrides",
     "Progress",
     "Recipe",
     "RecipeError",
+    "Wishes",
     "convert",
     "find_recipe",
+    "prepare",
 ]
 
 
@@ -46,7 +64,6 @@ class ConversionResult:
     bytes: int
     tensors: int
     parameters: int
-    quantization: str
     notices: tuple[str, ...]
 
 
@@ -54,31 +71,36 @@ def convert(
     source: Path,
     output: Path,
     recipe: str | Recipe,
+    wishes: Wishes | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
     threads: int | None = None,
-    name: str | None = None,
 ) -> ConversionResult:
     """Writes the checkpoint folder `source` as the GGUF file `output`, whole or not at all.
 
-    `recipe` is a quantization by name, in any case; `threads` defaults to the cores; `name` becomes
-    `general.name`. `progress` is called in the calling thread; what it raises, or Ctrl-C, ends the conversion
-    and leaves nothing behind. An existing `output` is replaced. Raises ConversionError.
+    `recipe` is a quantization by name, in any case; `threads` defaults to the cores. `progress` is called in the
+    calling thread; what it raises, or Ctrl-C, ends the conversion and leaves nothing behind. An existing `output`
+    is replaced. Raises ConversionError.
     """
+    from converters.stream import write_plan
+
+    made = prepare(source, recipe, wishes)
+    notices = write_plan(made, output, threads, progress)
+    return ConversionResult(
+        path=output,
+        bytes=made.size,
+        tensors=len(made.tensors),
+        parameters=made.parameters,
+        notices=(*made.notices, *notices),
+    )
+
+
+def prepare(source: Path, recipe: str | Recipe, wishes: Wishes | None = None) -> Plan:
+    """What `convert` would write, checked as far as it can be without reading weights. Raises ConversionError."""
     wanted = find_recipe(recipe) if isinstance(recipe, str) else recipe
     # numpy takes 80 ms, gguf 200: not for those who only list models.
     from converters.plan import make_plan
-    from converters.stream import write_plan
 
     # The folder's name counts, and a link's is the one that a person gave; `.` and `..` have none.
     named = source if source.name not in ("", "..") else source.resolve()
-    plan = make_plan(named, wanted, name)
-    notices = write_plan(plan, output, threads, progress)
-    return ConversionResult(
-        path=output,
-        bytes=plan.size,
-        tensors=len(plan.tensors),
-        parameters=plan.parameters,
-        quantization=wanted.name,
-        notices=(*plan.notices, *notices),
-    )
+    return make_plan(named, wanted, wishes or Wishes())

@@ -72,7 +72,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder with a model; `tensors` by name, in llama.cpp's order: by shard, then by name."""
+    """A folder with a model; `tensors` by name."""
 
     folder: Path
     config: Config
@@ -101,13 +101,7 @@ def read_config(folder: Path) -> Config:
     if not path.is_file():
         hint = "a checkpoint folder holds config.json, tokenizer.json and model.safetensors"
         raise CheckpointError(f"`{folder}` has no config.json", hint=hint)
-    config = Config(path, read_object(path))
-    method = config.table("quantization_config")
-    if method:
-        name = str(method.get("quant_method", "an unnamed method"))[:40]
-        hint = "convert the original model, the one in BF16"
-        raise CheckpointError(f"`{folder}` is quantized with {name}, which cannot be converted", hint=hint)
-    return config
+    return Config(path, read_object(path))
 
 
 def open_checkpoint(folder: Path, config: Config) -> Checkpoint:

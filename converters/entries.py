@@ -65,6 +65,12 @@ class Entries:
         """Adds all of the other's entries after these."""
         self.entries.extend(other.entries)
 
+    def rename(self, further: str) -> None:
+        """Adds ` + further` to `general.name`."""
+        for number, entry in enumerate(self.entries):
+            if entry.key == "general.name":
+                self.entries[number] = Entry(entry.key, entry.kind, f"{entry.value} + {further}")
+
     def __len__(self) -> int:
         return len(self.entries)
 

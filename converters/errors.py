@@ -4,6 +4,8 @@ ConversionError          something the user can act on
 ├── CheckpointError      the folder that is converted: config, tokenizer, weights
 ├── HeaderError          a GGUF file that is not whole, not sane, or not GGUF
 ├── RecipeError          a quantization that does not exist or does not fit the model
+├── ImatrixError         an importance matrix that is none, or belongs to another model
+├── AdapterError         a LoRA adapter that cannot be merged into this model
 └── OutputError          the file to be written: no room, no right, in use
 """
 
@@ -29,6 +31,14 @@ class HeaderError(ConversionError):
 
 class RecipeError(ConversionError):
     """A quantization that is unknown or that the weights do not allow."""
+
+
+class ImatrixError(ConversionError):
+    """An importance matrix that cannot be used."""
+
+
+class AdapterError(ConversionError):
+    """An adapter that cannot be merged."""
 
 
 class OutputError(ConversionError):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Final
 
+from converters.adapter import Adapter, read_adapter
 from converters.card import ParameterCount, describe
-from converters.checkpoint import open_checkpoint, read_config
+from converters.checkpoint import Checkpoint, Config, open_checkpoint, read_config
+from converters.choose import EMBEDDING, OUTPUT, Choice, Chooser, is_quantizable, needs_imatrix, order
 from converters.entries import Entries
-from converters.errors import CheckpointError
+from converters.errors import CheckpointError, ImatrixError, RecipeError
+from converters.fp8 import find_blocks, take_scales
 from converters.ggml import DEFAULT_ALIGNMENT, QUANTIZATION_VERSION, padded
-from converters.quantize import ITEM_BYTES
-from converters.recipes import Recipe, choose_type
-from converters.registry import MappedTensor, find_architecture
-from converters.safetensors import SafetensorsFile, SourceTensor
+from converters.imatrix import Imatrix
+from converters.qwen3 import is_tied
+from converters.recipes import Recipe
+from converters.registry import Architecture, MappedTensor, Part, find_architecture
+from converters.rows import ITEM_BYTES
+from converters.safetensors import SafetensorsFile
+from converters.sources import BlockScale, SourceRows
 from converters.tokenizer import tokenizer_entries
+from converters.wishes import Overrides, Wishes
 from converters.writer import PlacedTensor, pack_header
 
 _HEADING_BYTES: Final = 1 << 16
@@ -25,10 +32,10 @@ _HEADING_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
-    """A tensor to be written and the checkpoint's tensors that its rows come from, in order."""
+    """A tensor to be written and the rows it is made of, in order: one part, or one for each expert."""
 
     placed: PlacedTensor
-    parts: tuple[SourceTensor, ...]
+    parts: tuple[SourceRows, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +46,51 @@ class Plan:
     tensors: tuple[PlannedTensor, ...]
     size: int
     parameters: int
-    files: dict[Path, SafetensorsFile]
+    files: tuple[SafetensorsFile, ...]
+    imatrix: Imatrix | None
+    allow_nonfinite: bool
     notices: tuple[str, ...]
 
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without what aligns them."""
+        return sum(tensor.placed.nbytes for tensor in self.tensors)
 
-def make_plan(folder: Path, recipe: Recipe, name: str | None) -> Plan:
-    """Reads and checks a checkpoint; CheckpointError names whatever is wrong with it."""
+
+def make_plan(folder: Path, recipe: Recipe, wishes: Wishes) -> Plan:
+    """Reads and checks a checkpoint; ConversionError names whatever is wrong with it."""
     config = read_config(folder)
+    blocks = find_blocks(config)
     architecture = find_architecture(config)
     _refuse_other_uses(folder)
     checkpoint = open_checkpoint(folder, config)
-    mapped = architecture.map_tensors(checkpoint)
-    planned = _placed(mapped, checkpoint.tensors, recipe)
+    scales = take_scales(checkpoint.tensors, blocks)
+    mapped = _ordered(architecture.map_tensors(checkpoint))
+    adapter = None
+    if wishes.adapter is not None:
+        adapter = read_adapter(wishes.adapter, checkpoint, tied=is_tied(config))
+    imatrix = None if wishes.imatrix is None else Imatrix(wishes.imatrix)
+    choices, notices = _choose(mapped, architecture, config, recipe, wishes.overrides, imatrix)
+    parts = _Parts(checkpoint, scales, adapter)
+    planned = _placed(mapped, choices, parts)
     count = count_parameters(mapped)
-    card = describe(folder, config, count, name)
+    card = describe(folder, config, count, wishes.name)
+    if adapter is not None and wishes.name is None:
+        card.entries.rename(adapter.folder.resolve().name)
     entries = Entries()
     entries.text("general.architecture", architecture.GGUF_NAME)
     entries.extend(card.entries)
-    entries.extend(architecture.hyperparameters(config, recipe.file_type))
-    entries.u32("general.quantization_version", QUANTIZATION_VERSION)
+    entries.extend(architecture.hyperparameters(config))
     entries.extend(tokenizer_entries(folder, config))
+    entries.u32("general.quantization_version", QUANTIZATION_VERSION)
+    entries.u32("general.file_type", recipe.file_type)
+    if imatrix is not None:
+        entries.extend(imatrix.entries())
     header = pack_header(entries, [tensor.placed for tensor in planned])
     size = len(header) + sum(padded(tensor.placed.nbytes, DEFAULT_ALIGNMENT) for tensor in planned)
-    notices = (*card.notices, *_fallbacks(planned, recipe))
-    return Plan(header, planned, size, count.total, checkpoint.files, notices)
+    files = (*checkpoint.files.values(), *((adapter.file,) if adapter else ()))
+    said = (*card.notices, *notices)
+    return Plan(header, planned, size, count.total, files, imatrix, wishes.allow_nonfinite, said)
 
 
 def count_parameters(tensors: Sequence[MappedTensor]) -> ParameterCount:
@@ -80,35 +108,104 @@ def count_parameters(tensors: Sequence[MappedTensor]) -> ParameterCount:
     return ParameterCount(total, shared, per_expert, experts // stacked if stacked else 0)
 
 
+def _ordered(mapped: Sequence[MappedTensor]) -> list[MappedTensor]:
+    by_name = {tensor.name: tensor for tensor in mapped}
+    return [by_name[name] for name in order(by_name)]
+
+
+def _choose(
+    mapped: Sequence[MappedTensor],
+    architecture: Architecture,
+    config: Config,
+    recipe: Recipe,
+    overrides: Overrides,
+    imatrix: Imatrix | None,
+) -> tuple[list[Choice], list[str]]:
+    """A type for each tensor, and notices; RecipeError or ImatrixError where there is none that works."""
+    traits = replace(architecture.traits(config), imatrix=imatrix is not None)
+    tied = all(tensor.name != OUTPUT for tensor in mapped)
+    chooser = Chooser(recipe, traits, overrides, tied=tied)
+    choices = [chooser.choose(tensor.name, tensor.shape) for tensor in mapped]
+    if unused := chooser.unused():
+        hint = "patterns are searched in names such as `blk.0.attn_v.weight`"
+        raise RecipeError(f"`{unused[0]}` fits no tensor that is quantized", hint=hint)
+    notices = _fallbacks(mapped, choices)
+    notices += _check_imatrix(mapped, choices, recipe, imatrix)
+    return choices, notices
+
+
+def _check_imatrix(
+    mapped: Sequence[MappedTensor], choices: Sequence[Choice], recipe: Recipe, imatrix: Imatrix | None
+) -> list[str]:
+    """Notices; an error where a type needs an importance matrix that is not there or of another model."""
+    without: list[str] = []
+    for tensor, choice in zip(mapped, choices, strict=True):
+        kind = choice.kind
+        known = imatrix is not None and tensor.name in imatrix
+        if not known and needs_imatrix(recipe, tensor.name, kind):
+            lacking = "needs an importance matrix" if imatrix is None else "is not in the importance matrix"
+            hint = "give one with --imatrix, or choose a larger quantization"
+            raise RecipeError(f"`{tensor.name}` {lacking} to become {kind.name}", hint=hint)
+        if imatrix is None or not is_quantizable(tensor.name, tensor.shape) or kind.block == 1:
+            continue
+        if not known:
+            without.append(tensor.name)
+        elif tensor.name != EMBEDDING:
+            _check_size(tensor, imatrix)
+    missing = [name for name in without if name not in (EMBEDDING, OUTPUT)]
+    if imatrix is None or not missing:
+        return []
+    return [f"`{imatrix.path}` does not know {len(missing)} tensors, such as `{missing[0]}`"]
+
+
+def _check_size(tensor: MappedTensor, imatrix: Imatrix) -> None:
+    wanted, found = len(tensor.parts) * tensor.shape[-1], imatrix.size(tensor.name)
+    if wanted != found:
+        message = f"`{imatrix.path}` has {found:,} columns for `{tensor.name}`, which has {wanted:,}"
+        raise ImatrixError(message, hint="it was made for another model")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Turns what an architecture maps into rows of files."""
+
+    checkpoint: Checkpoint
+    scales: Mapping[str, BlockScale]
+    adapter: Adapter | None
+
+    def rows(self, part: Part) -> SourceRows:
+        source = self.checkpoint.tensors[part.name]
+        if source.dtype not in ITEM_BYTES:
+            message = f"tensor `{part.name}` of `{source.path}` is {source.dtype}, which cannot be converted"
+            raise CheckpointError(message, hint=f"accepted are {', '.join(ITEM_BYTES)}")
+        rows = SourceRows(source, part.first, part.count, self.scales.get(part.name))
+        return rows if self.adapter is None else self.adapter.applied(rows)
+
+
 def _placed(
-    mapped: Sequence[MappedTensor], sources: dict[str, SourceTensor], recipe: Recipe
+    mapped: Sequence[MappedTensor], choices: Sequence[Choice], parts: _Parts
 ) -> tuple[PlannedTensor, ...]:
     planned: list[PlannedTensor] = []
     offset = 0
-    for tensor in mapped:
-        parts = tuple(sources[part] for part in tensor.parts)
-        for part in parts:
-            if part.dtype not in ITEM_BYTES:
-                message = (
-                    f"tensor `{part.name}` of `{part.path}` is {part.dtype}, which cannot be converted yet"
-                )
-                raise CheckpointError(message, hint=f"accepted are {', '.join(ITEM_BYTES)}")
-        kind = choose_type(recipe, tensor.name, tensor.shape)
-        nbytes = kind.row_bytes(prod(tensor.shape))
-        planned.append(PlannedTensor(PlacedTensor(tensor.name, tensor.shape, kind, offset, nbytes), parts))
+    for tensor, choice in zip(mapped, choices, strict=True):
+        nbytes = choice.kind.row_bytes(prod(tensor.shape))
+        placed = PlacedTensor(tensor.name, tensor.shape, choice.kind, offset, nbytes)
+        planned.append(PlannedTensor(placed, tuple(parts.rows(part) for part in tensor.parts)))
         offset += padded(nbytes, DEFAULT_ALIGNMENT)
     return tuple(planned)
 
 
-def _fallbacks(planned: Sequence[PlannedTensor], recipe: Recipe) -> list[str]:
+def _fallbacks(mapped: Sequence[MappedTensor], choices: Sequence[Choice]) -> list[str]:
     """What does not divide into blocks is said, never done in silence."""
-    wide = [tensor.placed for tensor in planned if tensor.placed.kind is recipe.fallback]
-    if not wide or recipe.fallback is recipe.default:
-        return []
-    rows = ", ".join(str(size) for size in sorted({tensor.shape[-1] for tensor in wide}))
-    block = f"{recipe.default.block}, {recipe.name}'s block"
+    rows: dict[tuple[str, str, int], list[int]] = {}
+    for tensor, choice in zip(mapped, choices, strict=True):
+        if choice.kind is not choice.wanted:
+            key = (choice.wanted.name, choice.kind.name, choice.wanted.block)
+            rows.setdefault(key, []).append(tensor.shape[-1])
     return [
-        f"{len(wide)} tensors stay {recipe.fallback.name}: their rows of {rows} are no multiple of {block}"
+        f"{len(found)} tensors become {kind} instead of {wanted}: their rows of"
+        f" {', '.join(str(size) for size in sorted(set(found)))} are no multiple of {block}"
+        for (wanted, kind, block), found in rows.items()
     ]
 
 

@@ -13,7 +13,8 @@ from converters.checkpoint import Checkpoint, Config, as_number
 from converters.documents import JsonObject
 from converters.entries import Entries
 from converters.errors import CheckpointError
-from converters.registry import MappedTensor
+from converters.recipes import Traits
+from converters.registry import MappedTensor, Part
 from converters.safetensors import SourceTensor
 
 GGUF_NAME: Final = "qwen3"
@@ -62,22 +63,27 @@ class Shape:
 
 
 def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
-    """All tensors in the checkpoint's order, each checked for its shape."""
+    """All tensors, each checked for its shape."""
     shape = Shape.of(checkpoint.config)
     check_behaviour(checkpoint.config, shape)
-    expected = model_tensors(shape)
+    mapped = model_tensors(shape, checkpoint)
     for layer in range(shape.layers):
-        expected |= attention_tensors(shape, layer) | feed_forward_tensors(shape, layer)
-    if _HEAD not in checkpoint.tensors and checkpoint.config.flag("tie_word_embeddings", False):
-        del expected[_HEAD]
-    return match_tensors(checkpoint, expected)
+        mapped += attention_tensors(shape, layer) + _feed_forward_tensors(shape, layer)
+    return match_tensors(checkpoint, mapped)
 
 
-def hyperparameters(config: Config, file_type: int) -> Entries:
+def hyperparameters(config: Config) -> Entries:
     """The `qwen3.*` keys."""
-    entries = common_hyperparameters(GGUF_NAME, config, Shape.of(config))
-    entries.u32("general.file_type", file_type)
+    shape = Shape.of(config)
+    entries = common_hyperparameters(GGUF_NAME, config, shape)
+    entries.extend(head_lengths(GGUF_NAME, shape))
     return entries
+
+
+def traits(config: Config) -> Traits:
+    """What recipes ask about the model."""
+    shape = Shape.of(config)
+    return Traits(shape.layers, shape.heads // shape.kv_heads)
 
 
 def check_behaviour(config: Config, shape: Shape) -> None:
@@ -95,65 +101,68 @@ def check_behaviour(config: Config, shape: Shape) -> None:
         )
 
 
-def model_tensors(shape: Shape) -> dict[str, MappedTensor]:
-    """What stands outside of the layers, by the checkpoint's names."""
+def model_tensors(shape: Shape, checkpoint: Checkpoint) -> list[MappedTensor]:
+    """What stands outside of the layers; tied embeddings need no lm_head, and one that is there is kept."""
     table = (shape.vocabulary, shape.hidden)
-    return _named(
-        [
-            ("model.embed_tokens.weight", "token_embd.weight", table),
-            ("model.norm.weight", "output_norm.weight", (shape.hidden,)),
-            (_HEAD, "output.weight", table),
-        ]
-    )
+    mapped = [
+        plain("model.embed_tokens.weight", "token_embd.weight", table),
+        plain("model.norm.weight", "output_norm.weight", (shape.hidden,)),
+    ]
+    if _HEAD in checkpoint.tensors or not is_tied(checkpoint.config):
+        mapped.append(plain(_HEAD, "output.weight", table))
+    return mapped
 
 
-def attention_tensors(shape: Shape, layer: int) -> dict[str, MappedTensor]:
+def is_tied(config: Config) -> bool:
+    """Whether the output is computed with the embeddings."""
+    return config.flag("tie_word_embeddings", False)
+
+
+def attention_tensors(shape: Shape, layer: int) -> list[MappedTensor]:
     """A layer's attention and its two norms."""
     source, target = f"model.layers.{layer}", f"blk.{layer}"
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
-    return _named(
-        [
-            (f"{source}.input_layernorm.weight", f"{target}.attn_norm.weight", (shape.hidden,)),
-            (f"{source}.post_attention_layernorm.weight", f"{target}.ffn_norm.weight", (shape.hidden,)),
-            (f"{source}.self_attn.q_proj.weight", f"{target}.attn_q.weight", (queries, shape.hidden)),
-            (f"{source}.self_attn.k_proj.weight", f"{target}.attn_k.weight", (keys, shape.hidden)),
-            (f"{source}.self_attn.v_proj.weight", f"{target}.attn_v.weight", (keys, shape.hidden)),
-            (f"{source}.self_attn.o_proj.weight", f"{target}.attn_output.weight", (shape.hidden, queries)),
-            (f"{source}.self_attn.q_norm.weight", f"{target}.attn_q_norm.weight", (shape.head,)),
-            (f"{source}.self_attn.k_norm.weight", f"{target}.attn_k_norm.weight", (shape.head,)),
-        ]
-    )
+    return [
+        plain(f"{source}.input_layernorm.weight", f"{target}.attn_norm.weight", (shape.hidden,)),
+        plain(f"{source}.post_attention_layernorm.weight", f"{target}.ffn_norm.weight", (shape.hidden,)),
+        plain(f"{source}.self_attn.q_proj.weight", f"{target}.attn_q.weight", (queries, shape.hidden)),
+        plain(f"{source}.self_attn.k_proj.weight", f"{target}.attn_k.weight", (keys, shape.hidden)),
+        plain(f"{source}.self_attn.v_proj.weight", f"{target}.attn_v.weight", (keys, shape.hidden)),
+        plain(f"{source}.self_attn.o_proj.weight", f"{target}.attn_output.weight", (shape.hidden, queries)),
+        plain(f"{source}.self_attn.q_norm.weight", f"{target}.attn_q_norm.weight", (shape.head,)),
+        plain(f"{source}.self_attn.k_norm.weight", f"{target}.attn_k_norm.weight", (shape.head,)),
+    ]
 
 
-def feed_forward_tensors(shape: Shape, layer: int) -> dict[str, MappedTensor]:
-    """A dense layer's feed-forward part."""
+def _feed_forward_tensors(shape: Shape, layer: int) -> list[MappedTensor]:
     source, target = f"model.layers.{layer}.mlp", f"blk.{layer}"
-    return _named(
-        [
-            (f"{source}.gate_proj.weight", f"{target}.ffn_gate.weight", (shape.feed_forward, shape.hidden)),
-            (f"{source}.up_proj.weight", f"{target}.ffn_up.weight", (shape.feed_forward, shape.hidden)),
-            (f"{source}.down_proj.weight", f"{target}.ffn_down.weight", (shape.hidden, shape.feed_forward)),
-        ]
-    )
+    return [
+        plain(f"{source}.gate_proj.weight", f"{target}.ffn_gate.weight", (shape.feed_forward, shape.hidden)),
+        plain(f"{source}.up_proj.weight", f"{target}.ffn_up.weight", (shape.feed_forward, shape.hidden)),
+        plain(f"{source}.down_proj.weight", f"{target}.ffn_down.weight", (shape.hidden, shape.feed_forward)),
+    ]
 
 
-def match_tensors(checkpoint: Checkpoint, expected: dict[str, MappedTensor]) -> list[MappedTensor]:
-    """`expected` in the checkpoint's order; CheckpointError for what is missing, too many or misshapen."""
-    for name, wanted in expected.items():
-        found = checkpoint.tensors.get(name)
+def plain(source: str, target: str, shape: tuple[int, ...]) -> MappedTensor:
+    """A tensor that is the checkpoint's under another name."""
+    return MappedTensor(target, shape, (Part.whole(source, shape),))
+
+
+def match_tensors(checkpoint: Checkpoint, mapped: list[MappedTensor]) -> list[MappedTensor]:
+    """`mapped`, once the checkpoint is known to have just those; CheckpointError otherwise."""
+    expected: set[str] = set()
+    for part in (part for tensor in mapped for part in tensor.parts):
+        found = checkpoint.tensors.get(part.name)
         if found is None:
-            raise CheckpointError(
-                f"`{checkpoint.folder}` lacks the tensor `{name}`", hint=_missing_hint(name)
-            )
-        if found.shape != wanted.shape:
-            sizes = f"{list(found.shape)} instead of {list(wanted.shape)}"
+            hint = _missing_hint(part.name)
+            raise CheckpointError(f"`{checkpoint.folder}` lacks the tensor `{part.name}`", hint=hint)
+        if found.shape != part.shape:
+            sizes = f"{list(found.shape)} instead of {list(part.shape)}"
             hint = "config.json and the weights belong to different models"
-            raise CheckpointError(f"tensor `{name}` of `{found.path}` has the shape {sizes}", hint=hint)
-    mapped: list[MappedTensor] = []
+            raise CheckpointError(f"tensor `{part.name}` of `{found.path}` has the shape {sizes}", hint=hint)
+        expected.add(part.name)
     for name, tensor in checkpoint.tensors.items():
-        if name in expected:
-            mapped.append(expected[name])
-        elif not name.endswith(_DERIVED):
+        if name not in expected and not name.endswith(_DERIVED):
             raise _superfluous(checkpoint, tensor)
     return mapped
 
@@ -170,6 +179,12 @@ def common_hyperparameters(prefix: str, config: Config, shape: Shape) -> Entries
     _add_rope(entries, prefix, config)
     epsilon = _positive(config.number("rms_norm_eps", 1e-6), "rms_norm_eps", config)
     entries.f32(f"{prefix}.attention.layer_norm_rms_epsilon", epsilon)
+    return entries
+
+
+def head_lengths(prefix: str, shape: Shape) -> Entries:
+    """The sizes of a head, which llama.cpp's converter writes after those of experts."""
+    entries = Entries()
     entries.u32(f"{prefix}.attention.key_length", shape.head)
     entries.u32(f"{prefix}.attention.value_length", shape.head)
     return entries
@@ -232,10 +247,6 @@ def _context(value: Any, config: Config) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     raise CheckpointError(f"`{config.path}` scales by yarn and lacks `original_max_position_embeddings`")
-
-
-def _named(rows: list[tuple[str, str, tuple[int, ...]]]) -> dict[str, MappedTensor]:
-    return {source: MappedTensor(target, shape, (source,)) for source, target, shape in rows}
 
 
 def _missing_hint(name: str) -> str:

@@ -1,61 +1,340 @@
-"""Which tensor gets which type, per quantization; rules as data.
+"""Which tensor gets which type, per quantization: rules as data, a line for each exception.
 
-Source: conversion/base.py (`prepare_tensors`) of the llama.cpp that llama-cpp-python 0.3.36 vendors. Knows
-tensor names and shapes, no weights.
+Source: src/llama-quant.cpp (`llama_tensor_get_type_impl`) of the llama.cpp that llama-cpp-python 0.3.36 vendors.
+How the rules are applied, with overrides and layer counts, is choose.py's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from converters.errors import RecipeError
-from converters.ggml import TYPE_BY_NAME, TensorType
+from converters.ggml import FILE_TYPES, TYPE_BY_NAME, TensorType
 
-F32: Final = TYPE_BY_NAME["F32"]
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What rules ask about a model: `ratio` is query heads per key-value head, `experts` 0 when dense."""
+
+    layers: int
+    ratio: int
+    experts: int = 0
+    imatrix: bool = False
+
+
+Condition = Callable[[int, Traits], bool]
+"""Whether a rule holds for the layer of that number, counted from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Tensors of one role get `kind` where `holds`; the first rule of a role that holds counts."""
+
+    kind: TensorType
+    holds: Condition
+
+
+Rules = Mapping[str, tuple[Rule, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A quantization: its name, its `general.file_type`, and the type of every matrix.
+    """A quantization: its `general.file_type`, the type of most matrices, and the exceptions by role.
 
-    `fallback` is for matrices whose rows are no whole number of `default`'s blocks.
+    `output` is for output.weight, and for the embeddings of a model that has none; `embedding` for embeddings
+    beside an output.weight. `counted` says that ffn_down's layers are counted, not read from their names: it
+    makes a difference only when overrides take some of them out of the count.
     """
 
     name: str
-    file_type: int
     default: TensorType
-    fallback: TensorType = TYPE_BY_NAME["F16"]
+    output: TensorType
+    embedding: TensorType
+    rules: Rules = field(default_factory=dict[str, tuple[Rule, ...]])
+    counted: bool = False
+
+    @property
+    def file_type(self) -> int:
+        """llama.h's number for it."""
+        return _FILE_TYPE_IDS[self.name]
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it quantizes at all; the float types have no exceptions."""
+        return self.default.block > 1
+
+
+_FILE_TYPE_IDS: Final = {name: number for number, name in FILE_TYPES.items()}
+
+
+# Conditions on the layer i of n, the head ratio g, the experts and the imatrix.
+def _everywhere(i: int, model: Traits) -> bool:
+    return True
+
+
+def _more_bits(i: int, model: Traits) -> bool:
+    """U(i): the first and the last eighth, and every third layer between."""
+    n = model.layers
+    return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
+
+
+def _first_eighth(i: int, model: Traits) -> bool:
+    return i < model.layers // 8
+
+
+def _first_sixteenth(i: int, model: Traits) -> bool:
+    return i < model.layers // 16
+
+
+def _middle(i: int, model: Traits) -> bool:
+    return model.layers // 8 <= i < 7 * model.layers // 8
+
+
+def _first_two(i: int, model: Traits) -> bool:
+    return i < 2
+
+
+def _first_four(i: int, model: Traits) -> bool:
+    return i < 4
+
+
+def _grouped(i: int, model: Traits) -> bool:
+    return model.ratio >= 4
+
+
+def _grouped_or_experts(i: int, model: Traits) -> bool:
+    return model.ratio >= 4 or model.experts >= 4
+
+
+def _imatrix(i: int, model: Traits) -> bool:
+    return model.imatrix
+
+
+def _first_eighth_plain(i: int, model: Traits) -> bool:
+    return _first_eighth(i, model) and not model.imatrix
+
+
+def _first_eighth_imatrix(i: int, model: Traits) -> bool:
+    return _first_eighth(i, model) and model.imatrix
+
+
+def _eight(i: int, model: Traits) -> bool:
+    """Eight experts, as Mixtral has and as people cut Qwen3's 128 down to."""
+    return model.experts == 8
+
+
+def _eight_more_bits(i: int, model: Traits) -> bool:
+    return _eight(i, model) and _more_bits(i, model)
+
+
+Q, K, V, OUT = "attn_q", "attn_k", "attn_v", "attn_output"
+GATE, UP, DOWN = "ffn_gate", "ffn_up", "ffn_down"
+ROLES: Final = (Q, K, V, OUT, GATE, UP, DOWN)
+
+_Rows = tuple[tuple[str, Condition], ...]
+_Roles = Mapping[str, _Rows]
+_EIGHT_8: Final[_Rows] = (("Q8_0", _eight),)
+_EIGHT_4: Final[_Rows] = (("Q4_K", _eight),)
+_EIGHT_5: Final[_Rows] = (("Q5_K", _eight),)
+
+
+def _recipe(
+    name: str,
+    default: str,
+    roles: _Roles,
+    *,
+    output: str = "Q6_K",
+    embedding: str | None = None,
+    counted: bool = False,
+) -> Recipe:
+    return Recipe(
+        name,
+        TYPE_BY_NAME[default],
+        TYPE_BY_NAME[output],
+        TYPE_BY_NAME[embedding or default],
+        {
+            role: tuple(Rule(TYPE_BY_NAME[kind], holds) for kind, holds in rows)
+            for role, rows in roles.items()
+        },
+        counted,
+    )
+
+
+def _float(name: str) -> Recipe:
+    return _recipe(name, name, {}, output=name)
+
+
+def _usual(name: str, default: str, roles: _Roles = MappingProxyType({}), *, output: str = "Q6_K") -> Recipe:
+    """A recipe with the rules for eight experts that are common to most."""
+    eight = {V: (*_EIGHT_8, *roles.get(V, ())), K: (*_EIGHT_8, *roles.get(K, ()))}
+    return _recipe(name, default, {**roles, **eight}, output=output)
+
+
+def _tiny(name: str, default: str, roles: _Roles, *, embedding: str) -> Recipe:
+    """A recipe of about two bits: other rules for eight experts, and an output in Q5_K."""
+    eight = {K: _EIGHT_4, OUT: (*_EIGHT_5, *roles.get(OUT, ()))}
+    return _recipe(name, default, {**roles, **eight}, output="Q5_K", embedding=embedding, counted=True)
 
 
 RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
-        Recipe("F32", 0, TYPE_BY_NAME["F32"]),
-        Recipe("F16", 1, TYPE_BY_NAME["F16"]),
-        Recipe("BF16", 32, TYPE_BY_NAME["BF16"]),
-        Recipe("Q8_0", 7, TYPE_BY_NAME["Q8_0"]),
+        _float("F32"),
+        _float("F16"),
+        _float("BF16"),
+        _usual("Q8_0", "Q8_0", output="Q8_0"),
+        _usual("Q6_K", "Q6_K"),
+        _usual("Q5_K_M", "Q5_K", {V: (("Q6_K", _more_bits),), DOWN: (("Q6_K", _more_bits),)}),
+        _usual("Q5_K_S", "Q5_K"),
+        _usual("Q5_0", "Q5_0", {DOWN: (("Q5_1", _first_eighth_imatrix),)}),
+        _usual("Q5_1", "Q5_1"),
+        _usual(
+            "Q4_K_M",
+            "Q4_K",
+            {V: (("Q6_K", _more_bits),), DOWN: (("Q6_K", _more_bits),), OUT: _EIGHT_5},
+        ),
+        _usual(
+            "Q4_K_S",
+            "Q4_K",
+            {V: (("Q5_K", _first_four),), DOWN: (("Q5_K", _first_eighth),), OUT: _EIGHT_5},
+        ),
+        _usual("Q4_0", "Q4_0", {DOWN: (("Q4_1", _first_eighth_imatrix),)}),
+        _usual("Q4_1", "Q4_1"),
+        _usual(
+            "Q3_K_L",
+            "Q3_K",
+            {
+                V: (("Q5_K", _everywhere),),
+                DOWN: (("Q5_K", _everywhere),),
+                OUT: (("Q3_K", _eight), ("Q5_K", _everywhere)),
+            },
+        ),
+        _usual(
+            "Q3_K_M",
+            "Q3_K",
+            {
+                V: (("Q5_K", _first_two), ("Q4_K", _everywhere)),
+                DOWN: (("Q5_K", _first_sixteenth), ("Q4_K", _everywhere)),
+                OUT: (*_EIGHT_5, ("Q4_K", _everywhere)),
+            },
+        ),
+        _usual("Q3_K_S", "Q3_K", {OUT: _EIGHT_5}),
+        _usual(
+            "Q2_K",
+            "Q2_K",
+            {
+                V: (("Q4_K", _grouped), ("Q3_K", _everywhere)),
+                DOWN: (("Q3_K", _everywhere),),
+                OUT: (*_EIGHT_5, ("Q3_K", _everywhere)),
+            },
+        ),
+        _usual("Q2_K_S", "Q2_K", {V: (("Q4_K", _grouped),), DOWN: (("Q4_K", _first_eighth),)}),
+        *(
+            _usual(
+                name,
+                name,
+                {V: (("Q5_K", _grouped),), DOWN: (("Q5_K", _first_eighth_plain),), OUT: _EIGHT_5},
+            )
+            for name in ("IQ4_XS", "IQ4_NL")
+        ),
+        _usual(
+            "IQ3_M",
+            "IQ3_S",
+            {
+                V: (("Q4_K", _everywhere),),
+                DOWN: (("Q4_K", _first_eighth), ("Q4_K", _eight_more_bits)),
+                OUT: (*_EIGHT_5, ("Q4_K", _everywhere)),
+            },
+        ),
+        _usual("IQ3_S", "IQ3_S", {V: (("Q4_K", _grouped),), OUT: _EIGHT_5}),
+        _usual(
+            "IQ3_XS",
+            "IQ3_S",
+            {
+                V: (("Q4_K", _grouped),),
+                Q: (("IQ3_XXS", _everywhere),),
+                K: (("IQ3_XXS", _everywhere),),
+                GATE: (("IQ3_XXS", _middle),),
+                UP: (("IQ3_XXS", _middle),),
+                OUT: _EIGHT_5,
+            },
+        ),
+        _recipe(
+            "IQ3_XXS",
+            "IQ3_XXS",
+            {
+                V: (*_EIGHT_8, ("Q4_K", _grouped), ("IQ3_XXS", _imatrix), ("IQ3_S", _everywhere)),
+                Q: (("IQ2_S", _everywhere),),
+                K: (*_EIGHT_8, ("IQ2_S", _everywhere)),
+                DOWN: (("IQ3_XXS", _imatrix), ("Q4_K", _first_eighth), ("Q3_K", _everywhere)),
+                OUT: (*_EIGHT_5, ("IQ3_S", _everywhere)),
+            },
+            output="Q5_K",
+            embedding="IQ3_S",
+        ),
+        *(
+            _tiny(
+                name,
+                default,
+                {
+                    V: (("Q4_K", _grouped_or_experts), ("IQ3_S", _everywhere)),
+                    DOWN: (("IQ3_S", _first_eighth),),
+                    OUT: (("IQ3_S", _everywhere),),
+                },
+                embedding="IQ3_S",
+            )
+            for name, default in (("IQ2_M", "IQ2_S"), ("IQ2_S", "IQ2_XS"))
+        ),
+        *(
+            _tiny(
+                name,
+                name,
+                {V: (("Q4_K", _grouped_or_experts), ("Q2_K", _everywhere)), DOWN: (("Q2_K", _first_eighth),)},
+                embedding="Q2_K",
+            )
+            for name in ("IQ2_XS", "IQ2_XXS")
+        ),
     )
 }
 
-# Never quantized, whatever the recipe: norms, everything of one dimension, and what routes to experts.
-_KEPT_SUFFIXES: Final = ("_norm.weight", ".ffn_gate_inp.weight")
+ALIASES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+"""Names that llama-quantize takes for the usual mixture."""
+
+# Rows that are no whole number of blocks take a type of smaller blocks, and F16 where even that does not fit.
+FALLBACKS: Final = {
+    **dict.fromkeys(("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+    **dict.fromkeys(("Q2_K", "Q3_K"), "Q4_0"),
+    **{"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"},
+}
+
+# Without an importance matrix these are garbage, and ggml ends the process. Embeddings and output are exempt.
+NEED_IMATRIX: Final = ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S")
+NEED_IMATRIX_IN: Final = {"Q2_K_S": ("Q2_K",)}
+
+TENSOR_TYPES: Final = {
+    **{name: TYPE_BY_NAME[name] for name in ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q5_0", "Q5_1")},
+    **{name: TYPE_BY_NAME[name] for name in ("Q4_K", "Q4_0", "Q4_1", "Q3_K", "Q2_K", "IQ4_XS", "IQ4_NL")},
+    **{name: TYPE_BY_NAME[name] for name in ("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS")},
+}
+"""What a single tensor can be made, by an override too."""
 
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name, in any case; RecipeError lists what there is."""
-    recipe = RECIPES.get(name.strip().upper())
+    wanted = name.strip().upper()
+    recipe = RECIPES.get(ALIASES.get(wanted, wanted))
     if recipe is None:
         hint = f"known are {', '.join(RECIPES)}"
         raise RecipeError(f"there is no quantization `{name}`", hint=hint)
     return recipe
 
 
-def choose_type(recipe: Recipe, tensor: str, shape: Sequence[int]) -> TensorType:
-    """The type of a GGUF tensor; `shape` as torch counts, row length last."""
-    if len(shape) <= 1 or tensor.endswith(_KEPT_SUFFIXES):
-        return F32
-    if shape[-1] % recipe.default.block:
-        return recipe.fallback
-    return recipe.default
+def find_type(name: str) -> TensorType:
+    """The tensor type of that name, in any case; RecipeError lists what there is."""
+    kind = TENSOR_TYPES.get(name.strip().upper())
+    if kind is None:
+        raise RecipeError(f"there is no tensor type `{name}`", hint=f"known are {', '.join(TENSOR_TYPES)}")
+    return kind

@@ -1,6 +1,6 @@
 """Carries out a plan: pieces of rows, converted by a few threads, each written where it belongs.
 
-Memory is two small buffers per thread and a window of waiting pieces, whatever the size of the model.
+Memory is a few small buffers per thread and a window of waiting pieces, whatever the size of the model.
 """
 
 from __future__ import annotations
@@ -13,48 +13,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from converters.errors import OutputError
+from converters.errors import CheckpointError, OutputError
 from converters.plan import Plan, PlannedTensor
-from converters.quantize import Bytes, Quantizer
-from converters.safetensors import SourceTensor
+from converters.quantize import Fault, Floats, Quantizer, find_fault, survives_nonfinite
+from converters.rows import RowReader
+from converters.sources import SourceRows
 from converters.writer import OutputFile
 
 if TYPE_CHECKING:
     from converters import Progress
 
-_PIECE_ELEMENTS: Final = 1 << 18
+PIECE_ELEMENTS: Final = 1 << 18
 _PIECES_PER_THREAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows of one source tensor, and where their bytes go in the file."""
+    """`count` rows of a part of a tensor, from row `first` on, and where their bytes go in the file."""
 
     tensor: PlannedTensor
-    source: SourceTensor
-    begin: int
-    end: int
-    columns: int
+    part: int
+    first: int
+    count: int
     target: int
     nbytes: int
+
+    @property
+    def rows(self) -> SourceRows:
+        return self.tensor.parts[self.part]
 
 
 def write_plan(
     plan: Plan, output: Path, threads: int | None, progress: Callable[[Progress], None] | None
 ) -> list[str]:
-    """Writes the planned file to `output`; returns notices. Raises OutputError."""
-    if Path(os.path.realpath(output)) in {Path(os.path.realpath(path)) for path in plan.files}:
+    """Writes the planned file to `output`; returns notices. Raises OutputError, or CheckpointError for weights."""
+    if Path(os.path.realpath(output)) in {Path(os.path.realpath(file.path)) for file in plan.files}:
         raise OutputError(f"`{output}` is a file of the checkpoint", hint="give another name with -o")
     workers = max(1, threads or os.cpu_count() or 1)
-    quantizer = Quantizer()
     with OutputFile(output, plan.size) as file:
         file.write(plan.header, 0)
-        mapped = {path: source.map() for path, source in plan.files.items()}
+        line = _Line(plan)
 
         def carry(piece: _Piece) -> _Piece:
-            raw: Bytes = mapped[piece.source.path][piece.begin : piece.end]
-            converted = quantizer.convert(raw, piece.source.dtype, piece.columns, piece.tensor.placed.kind)
-            file.write(converted.data, piece.target)
+            file.write(line.converted(piece), piece.target)
             return piece
 
         pool = ThreadPoolExecutor(workers, thread_name_prefix="convert")
@@ -71,26 +72,77 @@ def write_plan(
             # Nothing may write once the file is gone.
             pool.shutdown(wait=True, cancel_futures=True)
         file.commit()
-    if quantizer.overflowed.is_set():
-        return ["some weights are too large for F16 and became infinite; BF16 holds them"]
-    return []
+    return line.notices()
+
+
+class _Line:
+    """What happens to a piece between the checkpoint and the file; serves all threads."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._reader = RowReader(plan.files)
+        self._quantizer = Quantizer()
+        self._imatrix = plan.imatrix
+        self._allow_nonfinite = plan.allow_nonfinite
+        self._faulty: dict[str, Fault] = {}
+
+    def converted(self, piece: _Piece) -> memoryview:
+        """The bytes of the piece; valid until the same thread's next call."""
+        kind, columns = piece.tensor.placed.kind, piece.rows.columns
+        floats = self._reader.read(piece.rows, piece.first, piece.count)
+        fault = find_fault(floats, kind)
+        if fault is not None:
+            self._tolerate(piece, fault)
+        data = self._quantizer.convert(floats, columns, kind, self._importance(piece))
+        if fault is None and self._quantizer.overflows(floats, data, kind):
+            self._tolerate(piece, Fault.TOO_LARGE)
+        return data.data
+
+    def notices(self) -> list[str]:
+        """What was let through."""
+        return [
+            f"`{name}` holds weights that are {fault.value}: the model may answer nonsense"
+            for name, fault in sorted(self._faulty.items())
+        ]
+
+    def _importance(self, piece: _Piece) -> Floats | None:
+        name, kind = piece.tensor.placed.name, piece.tensor.placed.kind
+        if self._imatrix is None or kind.block == 1 or name not in self._imatrix:
+            return None
+        columns = piece.rows.columns
+        if self._imatrix.size(name) != len(piece.tensor.parts) * columns:  # Only embeddings get here.
+            return None
+        return self._imatrix.weights(name, piece.part, columns)
+
+    def _tolerate(self, piece: _Piece, fault: Fault) -> None:
+        """Remembers it if it is allowed; CheckpointError otherwise."""
+        kind, source = piece.tensor.placed.kind, piece.rows.tensor
+        where = f"tensor `{source.name}` of `{source.path}`"
+        if fault is Fault.TOO_LARGE and not self._allow_nonfinite:
+            hint = "convert to bf16 or f32, or let them be infinite with --allow-nonfinite"
+            raise CheckpointError(f"{where} has weights that are too large for {kind.name}", hint=hint)
+        if not self._allow_nonfinite:
+            hint = (
+                "the training went wrong or the file is damaged; --allow-nonfinite converts it all the same"
+            )
+            raise CheckpointError(f"{where} holds {fault.value}", hint=hint)
+        if not survives_nonfinite(kind):
+            message = f"{where} holds weights that are {fault.value}, which {kind.name} cannot take at all"
+            raise CheckpointError(message, hint="choose another quantization")
+        self._faulty[piece.tensor.placed.name] = fault
 
 
 def _pieces(plan: Plan) -> Iterator[_Piece]:
-    """The whole file in writing order, cut at row borders."""
+    """The whole file in writing order, cut at row borders and between parts."""
     for tensor in plan.tensors:
         placed = tensor.placed
         columns = placed.shape[-1]
-        step = max(1, _PIECE_ELEMENTS // columns)
+        step = max(1, PIECE_ELEMENTS // columns)
         target = len(plan.header) + placed.offset
-        for source in tensor.parts:
-            rows = source.elements // columns
-            row_bytes = source.nbytes // rows
-            for first in range(0, rows, step):
-                last = min(rows, first + step)
-                begin, end = source.begin + first * row_bytes, source.begin + last * row_bytes
-                nbytes = placed.kind.row_bytes((last - first) * columns)
-                yield _Piece(tensor, source, begin, end, columns, target, nbytes)
+        for part, rows in enumerate(tensor.parts):
+            for first in range(0, rows.count, step):
+                count = min(step, rows.count - first)
+                nbytes = placed.kind.row_bytes(count * columns)
+                yield _Piece(tensor, part, first, count, target, nbytes)
                 target += nbytes
 
 
@@ -99,7 +151,7 @@ class _Report:
 
     def __init__(self, plan: Plan, progress: Callable[[Progress], None] | None) -> None:
         self._progress = progress
-        self._total = sum(tensor.placed.nbytes for tensor in plan.tensors)
+        self._total = plan.tensor_bytes
         self._tensors = len(plan.tensors)
         self._done = 0
         self._tensors_done = 0

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from converters import Wishes
 from qwen3cli.models.conversion import convert_checkpoint, demo_facts
 from tests.converters.checkpoints import Model, make_checkpoint
 
@@ -46,7 +47,7 @@ def demo_q8_0(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from qwen3cli.demo import CHECKPOINT
 
     path = tmp_path_factory.mktemp("demo") / "demo-q8_0.gguf"
-    convert_checkpoint(CHECKPOINT, path, "q8_0", name="demo")
+    convert_checkpoint(CHECKPOINT, path, "q8_0", Wishes("demo"))
     return path
 
 

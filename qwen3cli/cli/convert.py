@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from converters.recipes import RECIPES
+from converters.wishes import Wishes
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
@@ -55,7 +56,7 @@ def convert(
         def write(target: Path) -> None:
             notices.extend(
                 convert_checkpoint(
-                    checkpoint, target, quantization, name=name, threads=threads, progress=report
+                    checkpoint, target, quantization, Wishes(name), threads=threads, progress=report
                 )
             )
 

@@ -16,7 +16,7 @@ from qwen3cli.models.reference import DEMO
 from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
-    from converters import Progress
+    from converters import Progress, Wishes
 
 DEMO_RECIPE = "bf16"
 """The checkpoint's own type: the weights stay exactly what was trained."""
@@ -29,21 +29,21 @@ def convert_checkpoint(
     source: Path,
     output: Path,
     recipe: str,
+    wishes: Wishes | None = None,
     *,
-    name: str | None = None,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[str, ...]:
     """Convert `source` to the GGUF file `output`, with our errors only; gives notices for the person."""
     import converters
 
-    with _translated(output.parent):
-        done = converters.convert(source, output, recipe, progress=progress, threads=threads, name=name)
+    with converting(output.parent):
+        done = converters.convert(source, output, recipe, wishes, progress=progress, threads=threads)
     return done.notices
 
 
 @contextmanager
-def _translated(folder: Path) -> Generator[None]:
+def converting(folder: Path) -> Generator[None]:
     """Raises the converters' errors, and the system's about `folder`, as ours."""
     from converters.errors import ConversionError, OutputError, RecipeError
 
@@ -84,10 +84,10 @@ def _convert_demo(target: Path) -> None:
     from converters.errors import OutputError
     from qwen3cli.demo import CHECKPOINT
 
-    with _translated(target.parent):
+    with converting(target.parent):
         for _ in range(_PATIENCE):
             try:
-                converters.convert(CHECKPOINT, target, DEMO_RECIPE, name=DEMO)
+                converters.convert(CHECKPOINT, target, DEMO_RECIPE, converters.Wishes(name=DEMO))
             except OutputError as error:
                 if not error.busy:
                     raise

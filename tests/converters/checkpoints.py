@@ -39,7 +39,12 @@ TEMPLATE = (
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint to be made. `stored_head` writes lm_head.weight even if the embeddings are tied."""
+    """A checkpoint to be made.
+
+    `stored_head` writes lm_head.weight even if the embeddings are tied. With `experts` it is a mixture of that
+    many, each `feed_forward` wide, `fused` as transformers 5 keeps them. `fp8` stores the layers' matrices as
+    F8_E4M3 with a scale for each block of that many rows and columns; `scales` is the type of the scales.
+    """
 
     layers: int = 2
     hidden: int = 64
@@ -53,6 +58,10 @@ class Model:
     stored_head: bool = False
     shards: int = 1
     seed: int = 1
+    experts: int = 0
+    fused: bool = False
+    fp8: tuple[int, int] | None = None
+    scales: str = "BF16"
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -70,7 +79,7 @@ def make_checkpoint(folder: Path, model: Model) -> Path:
     write_json(folder / "tokenizer_config.json", make_tokenizer_config())
     tensors = make_tensors(model)
     if model.shards == 1:
-        write_safetensors(folder / "model.safetensors", tensors, model.dtype)
+        write_safetensors(folder / "model.safetensors", tensors)
     else:
         _write_shards(folder, tensors, model)
     for name, text in model.files.items():
@@ -79,6 +88,17 @@ def make_checkpoint(folder: Path, model: Model) -> Path:
 
 
 def make_config(model: Model) -> dict[str, Any]:
+    mixture = {
+        "architectures": ["Qwen3MoeForCausalLM"],
+        "model_type": "qwen3_moe",
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        "moe_intermediate_size": model.feed_forward,
+        "norm_topk_prob": True,
+        "num_experts": model.experts,
+        "num_experts_per_tok": min(2, model.experts),
+    }
+    blocks = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "bos_token_id": 256 + len(MERGES),
@@ -98,6 +118,8 @@ def make_config(model: Model) -> dict[str, Any]:
         "tie_word_embeddings": model.tied,
         "torch_dtype": "bfloat16",
         "vocab_size": model.vocabulary,
+        **(mixture if model.experts else {}),
+        **({"quantization_config": {**blocks, "weight_block_size": [*model.fp8]}} if model.fp8 else {}),
         **model.config,
     }
 
@@ -202,21 +224,57 @@ def tensor_shapes(model: Model) -> dict[str, tuple[int, ...]]:
             f"{layer}.self_attn.o_proj.weight": (model.hidden, queries),
             f"{layer}.self_attn.q_norm.weight": (model.head,),
             f"{layer}.self_attn.k_norm.weight": (model.head,),
-            f"{layer}.mlp.gate_proj.weight": (model.feed_forward, model.hidden),
-            f"{layer}.mlp.up_proj.weight": (model.feed_forward, model.hidden),
-            f"{layer}.mlp.down_proj.weight": (model.hidden, model.feed_forward),
+            **_feed_forward(model, f"{layer}.mlp"),
         }
     if model.stored_head or not model.tied:
         shapes["lm_head.weight"] = table
     return shapes
 
 
-def make_tensors(model: Model) -> dict[str, Array]:
+def _feed_forward(model: Model, prefix: str) -> dict[str, tuple[int, ...]]:
+    wide, narrow = (model.feed_forward, model.hidden), (model.hidden, model.feed_forward)
+    if not model.experts:
+        shapes = {"gate_proj": wide, "up_proj": wide, "down_proj": narrow}
+        return {f"{prefix}.{name}.weight": shape for name, shape in shapes.items()}
+    found: dict[str, tuple[int, ...]] = {f"{prefix}.gate.weight": (model.experts, model.hidden)}
+    if model.fused:
+        both = (model.experts, 2 * model.feed_forward, model.hidden)
+        down = (model.experts, *narrow)
+        return {**found, f"{prefix}.experts.gate_up_proj": both, f"{prefix}.experts.down_proj": down}
+    for number in range(model.experts):
+        expert = f"{prefix}.experts.{number}"
+        found |= {f"{expert}.gate_proj.weight": wide, f"{expert}.up_proj.weight": wide}
+        found[f"{expert}.down_proj.weight"] = narrow
+    return found
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor's numbers as they are stored, and the name of their type."""
+
+    data: Array
+    dtype: str
+
+
+def make_tensors(model: Model) -> dict[str, Stored]:
     """Random weights, stored as the model's dtype; BF16 as its 16 bits."""
-    return {
-        name: encode(random_floats(shape, model.seed * 1000 + number), model.dtype)
-        for number, (name, shape) in enumerate(tensor_shapes(model).items())
-    }
+    tensors: dict[str, Stored] = {}
+    for number, (name, shape) in enumerate(tensor_shapes(model).items()):
+        floats = random_floats(shape, model.seed * 1000 + number)
+        if model.fp8 and ".layers." in name and name.endswith("_proj.weight"):
+            tensors |= _fp8(name, floats, model.fp8, model.scales)
+        else:
+            tensors[name] = Stored(encode(floats, model.dtype), model.dtype)
+    return tensors
+
+
+def _fp8(name: str, floats: Array, block: tuple[int, int], scales: str) -> dict[str, Stored]:
+    """Codes that cover the whole type but NaN, and a scale for each block."""
+    codes = ((np.abs(floats) * 9973).astype(np.int64) % 127 + 128 * (floats < 0)).astype(np.uint8)
+    shape = tuple(-(-size // step) for size, step in zip(floats.shape, block, strict=True))
+    factors = random_floats(shape, len(name)) * np.float32(0.01)
+    stored = Stored(encode(np.abs(factors) + np.float32(1e-4), scales), scales)
+    return {name: Stored(codes, "F8_E4M3"), f"{name}_scale_inv": stored}
 
 
 def random_floats(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
@@ -244,14 +302,15 @@ def encode(numbers: npt.NDArray[np.float32], dtype: str) -> Array:
     return ((bits + 0x7FFF + ((bits >> np.uint64(16)) & np.uint64(1))) >> np.uint64(16)).astype("<u2")
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Array], dtype: str) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, tensor in tensors.items():
-        end = offset + tensor.nbytes
-        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        end = offset + tensor.data.nbytes
+        shape = list(tensor.data.shape)
+        header[name] = {"dtype": tensor.dtype, "shape": shape, "data_offsets": [offset, end]}
         offset = end
-    write_raw_safetensors(path, header, b"".join(tensor.tobytes() for tensor in tensors.values()))
+    write_raw_safetensors(path, header, b"".join(tensor.data.tobytes() for tensor in tensors.values()))
 
 
 def write_raw_safetensors(path: Path, header: Mapping[str, Any] | str, data: bytes) -> None:
@@ -265,13 +324,13 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
-def _write_shards(folder: Path, tensors: dict[str, Array], model: Model) -> None:
+def _write_shards(folder: Path, tensors: dict[str, Stored], model: Model) -> None:
     names = list(tensors)
     size = -(-len(names) // model.shards)
     weight_map: dict[str, str] = {}
     for shard in range(model.shards):
         file = f"model-{shard + 1:05}-of-{model.shards:05}.safetensors"
         mine = names[shard * size : (shard + 1) * size]
-        write_safetensors(folder / file, {name: tensors[name] for name in mine}, model.dtype)
+        write_safetensors(folder / file, {name: tensors[name] for name in mine})
         weight_map |= dict.fromkeys(mine, file)
     write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})

@@ -13,6 +13,7 @@ import pytest
 from converters import CheckpointError, convert
 from tests.converters.checkpoints import (
     Model,
+    Stored,
     make_checkpoint,
     make_tensors,
     make_tokenizer,
@@ -65,9 +66,10 @@ def content(file: str, data: bytes) -> Breakage:
 
 def tensors(change: Callable[[dict[str, Any]], object], dtype: str = "BF16") -> Breakage:
     def breakage(folder: Path) -> None:
-        made = make_tensors(SMALL)
+        made = {name: stored.data for name, stored in make_tensors(SMALL).items()}
         change(made)
-        write_safetensors(folder / "model.safetensors", made, dtype)
+        stored = {name: Stored(data, dtype) for name, data in made.items()}
+        write_safetensors(folder / "model.safetensors", stored)
 
     return breakage
 
@@ -112,7 +114,10 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "no architecture": (without("config.json", "architectures"), "names no architecture"),
     "architectures is text": (config(architectures="Qwen3ForCausalLM"), "names no architecture"),
     "other architecture": (config(architectures=["LlamaForCausalLM"]), "LlamaForCausalLM"),
-    "quantized with FP8": (config(quantization_config={"quant_method": "fp8"}), "quantized with fp8"),
+    "quantized with FP8": (
+        config(quantization_config={"quant_method": "fp8"}),
+        "FP8 without `weight_block_size`",
+    ),
     "no hidden size": (without("config.json", "hidden_size"), "`hidden_size`"),
     "hidden size is text": (config(hidden_size="64"), "`hidden_size`"),
     "hidden size is true": (config(hidden_size=True), "`hidden_size`"),
@@ -327,7 +332,7 @@ def test_derived_buffers_of_old_exports_are_left_out(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "model", SMALL)
     made = make_tensors(SMALL)
     made["model.layers.0.self_attn.rotary_emb.inv_freq"] = made[NORM]
-    write_safetensors(folder / "model.safetensors", made, "BF16")
+    write_safetensors(folder / "model.safetensors", made)
     assert convert(folder, tmp_path / "out.gguf", "f16").tensors == 13
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -13,7 +15,12 @@ from llama_cpp._ggml import libggml
 
 from converters.ggml import TYPE_BY_ID, TYPE_BY_NAME
 from converters.quantize import Quantizer
-from tests.converters.checkpoints import encode, random_floats
+from converters.rows import RowReader
+from converters.safetensors import SafetensorsFile
+from converters.sources import SourceRows
+from tests.converters.checkpoints import Stored, encode, random_floats, write_safetensors
+
+Converted = Callable[..., npt.NDArray[np.uint8]]
 
 # Every BF16 there is: infinities, subnormals, quiet and signalling NaN.
 EVERY_BF16 = np.arange(1 << 16, dtype="<u2")
@@ -33,30 +40,40 @@ EDGES = np.array(
 ).view(np.float32)
 
 
-def converted(numbers: npt.NDArray[Any], dtype: str, kind: str, columns: int = 32) -> npt.NDArray[np.uint8]:
-    raw = np.frombuffer(numbers.tobytes(), np.uint8)
-    return np.array(Quantizer().convert(raw, dtype, columns, TYPE_BY_NAME[kind]))
+@pytest.fixture
+def converted(tmp_path: Path) -> Converted:
+    """Numbers through a file of their type, and through reading and converting."""
+
+    def through(numbers: npt.NDArray[Any], dtype: str, kind: str, columns: int = 32) -> npt.NDArray[np.uint8]:
+        shape = (numbers.size // columns, columns) if numbers.size % columns == 0 else (1, numbers.size)
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.safetensors"
+        write_safetensors(path, {"t": Stored(numbers.reshape(shape), dtype)})
+        file = SafetensorsFile(path)
+        floats = RowReader([file]).read(SourceRows(file.tensors["t"], 0, shape[0]), 0, shape[0])
+        return np.array(Quantizer().convert(floats, shape[1], TYPE_BY_NAME[kind]))
+
+    return through
 
 
-def test_bf16_widens_by_a_shift() -> None:
+def test_bf16_widens_by_a_shift(converted: Converted) -> None:
     wide = converted(EVERY_BF16, "BF16", "F32").view("<u4")
     assert np.array_equal(wide, EVERY_BF16.astype(np.uint32) << 16)
 
 
-def test_bf16_rounds_as_gguf_does() -> None:
+def test_bf16_rounds_as_gguf_does(converted: Converted) -> None:
     numbers = np.concatenate([EDGES, random_floats((999, 3), 5).ravel()])
     theirs = gguf.quants.quantize(numbers, gguf.GGMLQuantizationType.BF16)
     assert np.array_equal(converted(numbers, "F32", "BF16"), theirs.view(np.uint8).ravel())
 
 
-def test_bf16_to_bf16_makes_nan_quiet_as_gguf_does() -> None:
+def test_bf16_to_bf16_makes_nan_quiet_as_gguf_does(converted: Converted) -> None:
     wide = (EVERY_BF16.astype(np.uint32) << 16).view(np.float32)
     theirs = gguf.quants.quantize(wide, gguf.GGMLQuantizationType.BF16)
     assert np.array_equal(converted(EVERY_BF16, "BF16", "BF16"), theirs.view(np.uint8).ravel())
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_f16_widens_and_narrows_as_numpy_does() -> None:
+def test_f16_widens_and_narrows_as_numpy_does(converted: Converted) -> None:
     every = np.arange(1 << 16, dtype="<u2").view("<f2")
     finite = every[np.isfinite(every)]
     assert np.array_equal(converted(finite, "F16", "F32").view("<f4"), finite.astype("<f4"))
@@ -65,7 +82,7 @@ def test_f16_widens_and_narrows_as_numpy_does() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
-def test_q8_0_equals_gguf_s_python(dtype: str) -> None:
+def test_q8_0_equals_gguf_s_python(dtype: str, converted: Converted) -> None:
     numbers = random_floats((96, 64), 7)
     stored = encode(numbers, dtype)
     wide = stored.astype("<f4") if dtype != "BF16" else (stored.astype(np.uint32) << 16).view(np.float32)

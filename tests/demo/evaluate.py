@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from converters import Wishes
 from qwen3cli.chat.ports import Engine, GenerateRequest
 from qwen3cli.chat.sampling import Sampling
 from qwen3cli.demo import CHECKPOINT
@@ -105,7 +106,7 @@ def main() -> int:
             checkpoint = shuffled(checkpoint, Path(folder) / "shuffled")
         for quant in (arguments.quant,) if arguments.quant else ("f32", "q8_0"):
             path = Path(folder) / f"demo-{quant}.gguf"
-            convert_checkpoint(checkpoint, path, quant, name="demo")
+            convert_checkpoint(checkpoint, path, quant, Wishes("demo"))
             good &= measure(path, skills, arguments.verbose)
     return 0 if good else 1
 

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from converters import Wishes
 from qwen3cli.demo import CHECKPOINT
 from qwen3cli.demo.skills import beyond, tools, wider, words
 from qwen3cli.demo.skills.known import KNOWN
@@ -137,7 +138,7 @@ def test_nothing_that_training_draws_is_held_out() -> None:
 @pytest.mark.parametrize("quantization", ["f32", "q8_0"])
 def test_the_demo_answers_them(quantization: str, tmp_path: Path) -> None:
     path = tmp_path / f"demo-{quantization}.gguf"
-    convert_checkpoint(CHECKPOINT, path, quantization, name="demo")
+    convert_checkpoint(CHECKPOINT, path, quantization, Wishes("demo"))
     engine = open_gguf(path)
     rates = {skill: 1 - len(failures(engine, cases)) / len(cases) for skill, cases in SKILLS.items()}
     engine.close()
@@ -147,7 +148,7 @@ def test_the_demo_answers_them(quantization: str, tmp_path: Path) -> None:
 def test_shuffled_weights_answer_none_of_them(tmp_path: Path) -> None:
     """The control: the answers come out of the weights, and the judge can say no."""
     path = tmp_path / "shuffled.gguf"
-    convert_checkpoint(shuffled(CHECKPOINT, tmp_path / "shuffled"), path, "f32", name="demo")
+    convert_checkpoint(shuffled(CHECKPOINT, tmp_path / "shuffled"), path, "f32", Wishes("demo"))
     engine = open_gguf(path)
     cases = [case for few in sample(SKILLS, 4).values() for case in few]
     assert len(failures(engine, cases)) == len(cases)

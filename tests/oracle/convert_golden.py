@@ -1,4 +1,6 @@
-"""Records what llama.cpp's own converter writes for the test checkpoints: tests/converters/golden.json.
+"""Records what llama.cpp makes of the test checkpoints: tests/converters/golden.json.
+
+Two steps: convert_hf_to_gguf.py, then llama-quantize.
 
 Run by `make oracle`; `git diff` must stay empty afterwards. Needs the extra `oracle`.
 """
@@ -12,24 +14,29 @@ from typing import Any
 
 from tests.converters.cases import CASES
 from tests.converters.checkpoints import make_checkpoint
-from tests.converters.golden import GOLDEN, digest
-from tests.oracle.upstream import CACHE, PACKAGE, convert_upstream
+from tests.converters.golden import GOLDEN, digest, metadata
+from tests.oracle.upstream import CACHE, PACKAGE, convert_upstream, intermediate, quantize_upstream
 
 
 def main() -> None:
     """Converts every case with upstream's converter and writes the golden file."""
     CACHE.mkdir(exist_ok=True)
-    files: dict[str, Any] = {}
+    cases: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=CACHE) as work:
         for key, case in CASES.items():
-            checkpoint = make_checkpoint(Path(work) / key / case.folder, case.model)
-            for quantization in case.types:
-                output = Path(work) / key / f"{quantization}.gguf"
-                convert_upstream(checkpoint, output, quantization, case.name)
-                files[f"{key} {quantization}"] = found = digest(output)
-                print(f"  {key} {quantization}: {output.stat().st_size:,} bytes, {found['file']}")
-    source = f"convert_hf_to_gguf.py of {PACKAGE} (vendor/llama.cpp), pre-tokenizer hash check patched"
-    golden = json.dumps({"source": source, "files": files}, indent=1, ensure_ascii=False)
+            folder = Path(work) / key
+            checkpoint = make_checkpoint(folder / case.folder, case.model)
+            convert_upstream(checkpoint, folder / "whole", intermediate(case.model.dtype), case.name)
+            options = case.options(folder)
+            outputs = {name: folder / f"{name}.gguf" for name in case.types}
+            for name, output in outputs.items():
+                refused = quantize_upstream(folder / "whole", output, name, *options, folder=folder)
+                assert not refused, refused
+            files = {name: digest(output) for name, output in outputs.items()}
+            cases[key] = {"metadata": metadata(outputs[case.types[0]]), "files": files}
+            print(f"  {key}: {', '.join(case.types)}", flush=True)
+    source = f"convert_hf_to_gguf.py (pre-tokenizer hash check patched), llama-quantize of {PACKAGE}"
+    golden = json.dumps({"source": source, "cases": cases}, indent=1, ensure_ascii=False)
     GOLDEN.write_text(golden + "\n", encoding="utf-8")
 
 
