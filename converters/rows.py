@@ -83,7 +83,7 @@ class RowReader:
 
     def _change(self, delta: Delta, first: int, count: int) -> Floats:
         left = self._left(delta, first, count)
-        right = self._whole(delta.b).transpose() if delta.transposed else self._whole(delta.a)
+        right: Floats = np.transpose(self._whole(delta.b)) if delta.transposed else self._whole(delta.a)
         product: Floats = np.matmul(left, right, dtype=np.float32)
         product *= np.float32(delta.factor)
         return product
@@ -99,7 +99,7 @@ class RowReader:
         left = np.empty((rank, count), np.float32)
         for row in range(rank):
             self._widen(delta.a, row * tokens + first, left[row])
-        return left.transpose()
+        return np.transpose(left)
 
 
 class _Buffers(threading.local):

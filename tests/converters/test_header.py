@@ -55,9 +55,10 @@ def test_a_whole_file_is_told_apart(whole: Path) -> None:
     assert header.parameters == 104_384
     assert header.file_size == whole.stat().st_size
     assert set(header.bytes_by_type) == {"F32", "Q8_0"}
-    first = header.tensors[1]
-    assert (first.name, first.shape, first.type_name) == ("token_embd.weight", (64, 280), "Q8_0")
-    assert first.offset == header.data_offset
+    first, second = header.tensors[:2]
+    assert (first.name, first.shape, first.type_name) == ("output_norm.weight", (64,), "F32")
+    assert (second.name, second.shape, second.type_name) == ("token_embd.weight", (64, 280), "Q8_0")
+    assert (first.offset, second.offset) == (header.data_offset, header.data_offset + 256)
     assert header.tensors[-1].offset + header.tensors[-1].nbytes <= header.file_size
 
 
