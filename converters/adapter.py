@@ -41,6 +41,11 @@ class Adapter:
     deltas: Mapping[str, tuple[Delta, ...]]
     replaced: Mapping[str, SourceTensor]
 
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return self.folder.resolve().name
+
     def applied(self, rows: SourceRows) -> SourceRows:
         """The rows as the adapter changes them."""
         name = rows.tensor.name

@@ -76,15 +76,18 @@ class Card:
     notices: list[str] = field(default_factory=list[str])
 
 
-def describe(folder: Path, config: Config, count: ParameterCount, name: str | None) -> Card:
-    """general.* from type to languages; `name` overrides what folder and model card say."""
+def describe(
+    folder: Path, config: Config, count: ParameterCount, name: str | None, adapter: str | None = None
+) -> Card:
+    """general.* from type to languages; `name` overrides what folder, model card and `adapter` say."""
     from gguf import size_label
 
     card = Card()
     card.entries.text("general.type", "model")
     _add_sampling(card, folder)
     metadata = _metadata(card, folder, config, count.total)
-    metadata.name = name or metadata.name or _titled(folder).name or "model"
+    own = metadata.name or _titled(folder).name or "model"
+    metadata.name = name or (f"{own} + {adapter}" if adapter else own)
     if metadata.size_label is None:
         metadata.size_label = size_label(count.total, count.shared, count.per_expert, count.experts)
     for attribute, key in _TEXTS.items():

@@ -104,17 +104,34 @@ def read_config(folder: Path) -> Config:
     return Config(path, read_object(path))
 
 
-def open_checkpoint(folder: Path, config: Config) -> Checkpoint:
-    """Reads the headers of all weight files and checks them against each other and the index."""
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The weight files of a folder by name; `weight_map` is the index, tensor → file, empty without one."""
+
+    names: Sequence[str]
+    weight_map: dict[str, str]
+
+
+def find_shards(folder: Path) -> Shards:
+    """Which files hold the weights; opens none of them."""
     index = folder / INDEX
-    weight_map = _weight_map(index) if index.is_file() else {}
-    names = sorted(set(weight_map.values())) if weight_map else _unindexed(folder)
+    if not index.is_file():
+        return Shards(_unindexed(folder), {})
+    weight_map = _weight_map(index)
+    names = sorted(set(weight_map.values()))
+    for name in names:
+        if not (folder / name).is_file():
+            raise CheckpointError(f"`{folder}` lacks its shard `{name}`", hint="download the missing file")
+    return Shards(names, weight_map)
+
+
+def open_checkpoint(folder: Path, config: Config, shards: Shards) -> Checkpoint:
+    """Reads the headers of all weight files and checks them against each other and the index."""
+    weight_map = shards.weight_map
     files: dict[Path, SafetensorsFile] = {}
     tensors: dict[str, SourceTensor] = {}
-    for name in names:
+    for name in shards.names:
         path = folder / name
-        if not path.is_file():
-            raise CheckpointError(f"`{folder}` lacks its shard `{name}`", hint="download the missing file")
         files[path] = shard = SafetensorsFile(path)
         for tensor in shard.tensors.values():
             if tensor.name in tensors:

@@ -14,16 +14,8 @@ from typing import Final
 
 from converters.errors import RecipeError
 from converters.ggml import TYPE_BY_NAME, TensorType
-from converters.recipes import (
-    DOWN,
-    FALLBACKS,
-    NEED_IMATRIX,
-    NEED_IMATRIX_IN,
-    ROLES,
-    Recipe,
-    Traits,
-    V,
-)
+from converters.recipes import FALLBACKS, NEED_IMATRIX, NEED_IMATRIX_IN, Recipe
+from converters.rules import DOWN, ROLES, Traits, V
 from converters.wishes import Overrides
 
 EMBEDDING: Final = "token_embd.weight"

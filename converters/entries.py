@@ -1,100 +1,77 @@
-"""The metadata of a GGUF file as it is written: keys in order, each with its type, packed into bytes.
+"""The metadata of a GGUF file as it is written: keys in order, each packed into bytes as it comes.
 
-Knows the format, not the meaning of any key.
+Packed at once, so that a vocabulary of 150,000 texts need not stay in memory as objects. Knows the format, not
+the meaning of any key.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from converters.ggml import SCALAR_FORMATS, ValueType
 
-Value = int | float | bool | str | Sequence[str] | Sequence[int]
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One key; `items` is the type of an array's elements, else None."""
-
-    key: str
-    kind: ValueType
-    value: Value
-    items: ValueType | None = None
-
-
-@dataclass(slots=True)
 class Entries:
     """Metadata under construction; empty texts and lists leave no entry, as in llama.cpp's writer."""
 
-    entries: list[Entry] = field(default_factory=list[Entry])
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
 
     def text(self, key: str, value: str) -> None:
         """Adds a text."""
         if value:
-            self.entries.append(Entry(key, ValueType.STRING, value))
+            self._add(key, ValueType.STRING, packed_text(value))
 
     def u32(self, key: str, value: int) -> None:
         """Adds an unsigned number."""
-        self.entries.append(Entry(key, ValueType.UINT32, value))
+        self._scalar(key, ValueType.UINT32, value)
 
     def i32(self, key: str, value: int) -> None:
         """Adds a signed number."""
-        self.entries.append(Entry(key, ValueType.INT32, value))
+        self._scalar(key, ValueType.INT32, value)
 
     def f32(self, key: str, value: float) -> None:
         """Adds a number that is rounded to 32 bits."""
-        self.entries.append(Entry(key, ValueType.FLOAT32, value))
+        self._scalar(key, ValueType.FLOAT32, value)
 
     def flag(self, key: str, value: bool) -> None:
         """Adds yes or no."""
-        self.entries.append(Entry(key, ValueType.BOOL, value))
+        self._scalar(key, ValueType.BOOL, value)
 
     def texts(self, key: str, values: Sequence[str]) -> None:
         """Adds a list of texts."""
         if values:
-            self.entries.append(Entry(key, ValueType.ARRAY, values, ValueType.STRING))
+            self._array(key, ValueType.STRING, len(values), b"".join(packed_text(value) for value in values))
 
     def i32s(self, key: str, values: Sequence[int]) -> None:
         """Adds a list of signed numbers."""
         if values:
-            self.entries.append(Entry(key, ValueType.ARRAY, values, ValueType.INT32))
+            packed = struct.pack(f"<{len(values)}{SCALAR_FORMATS[ValueType.INT32]}", *values)
+            self._array(key, ValueType.INT32, len(values), packed)
 
     def extend(self, other: Entries) -> None:
         """Adds all of the other's entries after these."""
-        self.entries.extend(other.entries)
-
-    def rename(self, further: str) -> None:
-        """Adds ` + further` to `general.name`."""
-        for number, entry in enumerate(self.entries):
-            if entry.key == "general.name":
-                self.entries[number] = Entry(entry.key, entry.kind, f"{entry.value} + {further}")
+        self._packed += other._packed
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._packed)
 
     def pack(self) -> bytes:
         """The bytes of all entries, in order."""
-        return b"".join(_packed(entry) for entry in self.entries)
+        return b"".join(self._packed)
+
+    def _scalar(self, key: str, kind: ValueType, value: float) -> None:
+        self._add(key, kind, struct.pack(f"<{SCALAR_FORMATS[kind]}", value))
+
+    def _array(self, key: str, items: ValueType, count: int, packed: bytes) -> None:
+        self._add(key, ValueType.ARRAY, struct.pack("<IQ", items, count) + packed)
+
+    def _add(self, key: str, kind: ValueType, packed: bytes) -> None:
+        self._packed.append(packed_text(key) + struct.pack("<I", kind) + packed)
 
 
 def packed_text(text: str) -> bytes:
     """A text as GGUF holds it: its length in bytes, then UTF-8. A lone surrogate becomes `?`."""
     raw = text.encode("utf-8", "replace")
     return struct.pack("<Q", len(raw)) + raw
-
-
-def _packed(entry: Entry) -> bytes:
-    head = packed_text(entry.key) + struct.pack("<I", entry.kind)
-    value = entry.value
-    if isinstance(value, str):
-        return head + packed_text(value)
-    if isinstance(value, (int, float)):
-        return head + struct.pack(f"<{SCALAR_FORMATS[entry.kind]}", value)
-    if entry.items is None:
-        raise TypeError(f"`{entry.key}` has no element type")
-    head += struct.pack("<IQ", entry.items, len(value))
-    if entry.items is ValueType.STRING:
-        return head + b"".join(packed_text(str(item)) for item in value)
-    return head + struct.pack(f"<{len(value)}{SCALAR_FORMATS[entry.items]}", *value)

@@ -10,7 +10,7 @@ from typing import Final
 
 from converters.adapter import Adapter, read_adapter
 from converters.card import ParameterCount, describe
-from converters.checkpoint import Checkpoint, Config, open_checkpoint, read_config
+from converters.checkpoint import Checkpoint, Config, find_shards, open_checkpoint, read_config
 from converters.choose import EMBEDDING, OUTPUT, Choice, Chooser, is_quantizable, needs_imatrix, order
 from converters.entries import Entries
 from converters.errors import CheckpointError, ImatrixError, RecipeError
@@ -63,7 +63,10 @@ def make_plan(folder: Path, recipe: Recipe, wishes: Wishes) -> Plan:
     blocks = find_blocks(config)
     architecture = find_architecture(config)
     _refuse_other_uses(folder)
-    checkpoint = open_checkpoint(folder, config)
+    shards = find_shards(folder)
+    # First what takes most memory for a moment: what follows grows with the model and fits into it.
+    tokenizer = tokenizer_entries(folder, config)
+    checkpoint = open_checkpoint(folder, config, shards)
     scales = take_scales(checkpoint.tensors, blocks)
     mapped = _ordered(architecture.map_tensors(checkpoint))
     adapter = None
@@ -74,14 +77,12 @@ def make_plan(folder: Path, recipe: Recipe, wishes: Wishes) -> Plan:
     parts = _Parts(checkpoint, scales, adapter)
     planned = _placed(mapped, choices, parts)
     count = count_parameters(mapped)
-    card = describe(folder, config, count, wishes.name)
-    if adapter is not None and wishes.name is None:
-        card.entries.rename(adapter.folder.resolve().name)
+    card = describe(folder, config, count, wishes.name, adapter and adapter.name)
     entries = Entries()
     entries.text("general.architecture", architecture.GGUF_NAME)
     entries.extend(card.entries)
     entries.extend(architecture.hyperparameters(config))
-    entries.extend(tokenizer_entries(folder, config))
+    entries.extend(tokenizer)
     entries.u32("general.quantization_version", QUANTIZATION_VERSION)
     entries.u32("general.file_type", recipe.file_type)
     if imatrix is not None:

@@ -13,8 +13,8 @@ from converters.checkpoint import Checkpoint, Config, as_number
 from converters.documents import JsonObject
 from converters.entries import Entries
 from converters.errors import CheckpointError
-from converters.recipes import Traits
 from converters.registry import MappedTensor, Part
+from converters.rules import Traits
 from converters.safetensors import SourceTensor
 
 GGUF_NAME: Final = "qwen3"

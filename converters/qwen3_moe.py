@@ -21,8 +21,8 @@ from converters.qwen3 import (
     model_tensors,
     plain,
 )
-from converters.recipes import Traits
 from converters.registry import MappedTensor, Part
+from converters.rules import Traits
 
 GGUF_NAME: Final = "qwen3moe"
 

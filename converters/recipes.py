@@ -6,38 +6,15 @@ How the rules are applied, with overrides and layer counts, is choose.py's busin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from converters import rules as when
 from converters.errors import RecipeError
 from converters.ggml import FILE_TYPES, TYPE_BY_NAME, TensorType
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What rules ask about a model: `ratio` is query heads per key-value head, `experts` 0 when dense."""
-
-    layers: int
-    ratio: int
-    experts: int = 0
-    imatrix: bool = False
-
-
-Condition = Callable[[int, Traits], bool]
-"""Whether a rule holds for the layer of that number, counted from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Tensors of one role get `kind` where `holds`; the first rule of a role that holds counts."""
-
-    kind: TensorType
-    holds: Condition
-
-
-Rules = Mapping[str, tuple[Rule, ...]]
+from converters.rules import DOWN, GATE, OUT, UP, Condition, K, Q, Rule, Rules, V
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,75 +47,11 @@ class Recipe:
 _FILE_TYPE_IDS: Final = {name: number for number, name in FILE_TYPES.items()}
 
 
-# Conditions on the layer i of n, the head ratio g, the experts and the imatrix.
-def _everywhere(i: int, model: Traits) -> bool:
-    return True
-
-
-def _more_bits(i: int, model: Traits) -> bool:
-    """U(i): the first and the last eighth, and every third layer between."""
-    n = model.layers
-    return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
-
-
-def _first_eighth(i: int, model: Traits) -> bool:
-    return i < model.layers // 8
-
-
-def _first_sixteenth(i: int, model: Traits) -> bool:
-    return i < model.layers // 16
-
-
-def _middle(i: int, model: Traits) -> bool:
-    return model.layers // 8 <= i < 7 * model.layers // 8
-
-
-def _first_two(i: int, model: Traits) -> bool:
-    return i < 2
-
-
-def _first_four(i: int, model: Traits) -> bool:
-    return i < 4
-
-
-def _grouped(i: int, model: Traits) -> bool:
-    return model.ratio >= 4
-
-
-def _grouped_or_experts(i: int, model: Traits) -> bool:
-    return model.ratio >= 4 or model.experts >= 4
-
-
-def _imatrix(i: int, model: Traits) -> bool:
-    return model.imatrix
-
-
-def _first_eighth_plain(i: int, model: Traits) -> bool:
-    return _first_eighth(i, model) and not model.imatrix
-
-
-def _first_eighth_imatrix(i: int, model: Traits) -> bool:
-    return _first_eighth(i, model) and model.imatrix
-
-
-def _eight(i: int, model: Traits) -> bool:
-    """Eight experts, as Mixtral has and as people cut Qwen3's 128 down to."""
-    return model.experts == 8
-
-
-def _eight_more_bits(i: int, model: Traits) -> bool:
-    return _eight(i, model) and _more_bits(i, model)
-
-
-Q, K, V, OUT = "attn_q", "attn_k", "attn_v", "attn_output"
-GATE, UP, DOWN = "ffn_gate", "ffn_up", "ffn_down"
-ROLES: Final = (Q, K, V, OUT, GATE, UP, DOWN)
-
 _Rows = tuple[tuple[str, Condition], ...]
 _Roles = Mapping[str, _Rows]
-_EIGHT_8: Final[_Rows] = (("Q8_0", _eight),)
-_EIGHT_4: Final[_Rows] = (("Q4_K", _eight),)
-_EIGHT_5: Final[_Rows] = (("Q5_K", _eight),)
+_EIGHT_8: Final[_Rows] = (("Q8_0", when.eight),)
+_EIGHT_4: Final[_Rows] = (("Q4_K", when.eight),)
+_EIGHT_5: Final[_Rows] = (("Q5_K", when.eight),)
 
 
 def _recipe(
@@ -169,14 +82,14 @@ def _float(name: str) -> Recipe:
 
 def _usual(name: str, default: str, roles: _Roles = MappingProxyType({}), *, output: str = "Q6_K") -> Recipe:
     """A recipe with the rules for eight experts that are common to most."""
-    eight = {V: (*_EIGHT_8, *roles.get(V, ())), K: (*_EIGHT_8, *roles.get(K, ()))}
-    return _recipe(name, default, {**roles, **eight}, output=output)
+    shared = {V: (*_EIGHT_8, *roles.get(V, ())), K: (*_EIGHT_8, *roles.get(K, ()))}
+    return _recipe(name, default, {**roles, **shared}, output=output)
 
 
 def _tiny(name: str, default: str, roles: _Roles, *, embedding: str) -> Recipe:
     """A recipe of about two bits: other rules for eight experts, and an output in Q5_K."""
-    eight = {K: _EIGHT_4, OUT: (*_EIGHT_5, *roles.get(OUT, ()))}
-    return _recipe(name, default, {**roles, **eight}, output="Q5_K", embedding=embedding, counted=True)
+    shared = {K: _EIGHT_4, OUT: (*_EIGHT_5, *roles.get(OUT, ()))}
+    return _recipe(name, default, {**roles, **shared}, output="Q5_K", embedding=embedding, counted=True)
 
 
 RECIPES: Final = {
@@ -187,38 +100,38 @@ RECIPES: Final = {
         _float("BF16"),
         _usual("Q8_0", "Q8_0", output="Q8_0"),
         _usual("Q6_K", "Q6_K"),
-        _usual("Q5_K_M", "Q5_K", {V: (("Q6_K", _more_bits),), DOWN: (("Q6_K", _more_bits),)}),
+        _usual("Q5_K_M", "Q5_K", {V: (("Q6_K", when.more_bits),), DOWN: (("Q6_K", when.more_bits),)}),
         _usual("Q5_K_S", "Q5_K"),
-        _usual("Q5_0", "Q5_0", {DOWN: (("Q5_1", _first_eighth_imatrix),)}),
+        _usual("Q5_0", "Q5_0", {DOWN: (("Q5_1", when.first_eighth_imatrix),)}),
         _usual("Q5_1", "Q5_1"),
         _usual(
             "Q4_K_M",
             "Q4_K",
-            {V: (("Q6_K", _more_bits),), DOWN: (("Q6_K", _more_bits),), OUT: _EIGHT_5},
+            {V: (("Q6_K", when.more_bits),), DOWN: (("Q6_K", when.more_bits),), OUT: _EIGHT_5},
         ),
         _usual(
             "Q4_K_S",
             "Q4_K",
-            {V: (("Q5_K", _first_four),), DOWN: (("Q5_K", _first_eighth),), OUT: _EIGHT_5},
+            {V: (("Q5_K", when.first_four),), DOWN: (("Q5_K", when.first_eighth),), OUT: _EIGHT_5},
         ),
-        _usual("Q4_0", "Q4_0", {DOWN: (("Q4_1", _first_eighth_imatrix),)}),
+        _usual("Q4_0", "Q4_0", {DOWN: (("Q4_1", when.first_eighth_imatrix),)}),
         _usual("Q4_1", "Q4_1"),
         _usual(
             "Q3_K_L",
             "Q3_K",
             {
-                V: (("Q5_K", _everywhere),),
-                DOWN: (("Q5_K", _everywhere),),
-                OUT: (("Q3_K", _eight), ("Q5_K", _everywhere)),
+                V: (("Q5_K", when.everywhere),),
+                DOWN: (("Q5_K", when.everywhere),),
+                OUT: (("Q3_K", when.eight), ("Q5_K", when.everywhere)),
             },
         ),
         _usual(
             "Q3_K_M",
             "Q3_K",
             {
-                V: (("Q5_K", _first_two), ("Q4_K", _everywhere)),
-                DOWN: (("Q5_K", _first_sixteenth), ("Q4_K", _everywhere)),
-                OUT: (*_EIGHT_5, ("Q4_K", _everywhere)),
+                V: (("Q5_K", when.first_two), ("Q4_K", when.everywhere)),
+                DOWN: (("Q5_K", when.first_sixteenth), ("Q4_K", when.everywhere)),
+                OUT: (*_EIGHT_5, ("Q4_K", when.everywhere)),
             },
         ),
         _usual("Q3_K_S", "Q3_K", {OUT: _EIGHT_5}),
@@ -226,17 +139,17 @@ RECIPES: Final = {
             "Q2_K",
             "Q2_K",
             {
-                V: (("Q4_K", _grouped), ("Q3_K", _everywhere)),
-                DOWN: (("Q3_K", _everywhere),),
-                OUT: (*_EIGHT_5, ("Q3_K", _everywhere)),
+                V: (("Q4_K", when.grouped), ("Q3_K", when.everywhere)),
+                DOWN: (("Q3_K", when.everywhere),),
+                OUT: (*_EIGHT_5, ("Q3_K", when.everywhere)),
             },
         ),
-        _usual("Q2_K_S", "Q2_K", {V: (("Q4_K", _grouped),), DOWN: (("Q4_K", _first_eighth),)}),
+        _usual("Q2_K_S", "Q2_K", {V: (("Q4_K", when.grouped),), DOWN: (("Q4_K", when.first_eighth),)}),
         *(
             _usual(
                 name,
                 name,
-                {V: (("Q5_K", _grouped),), DOWN: (("Q5_K", _first_eighth_plain),), OUT: _EIGHT_5},
+                {V: (("Q5_K", when.grouped),), DOWN: (("Q5_K", when.first_eighth_plain),), OUT: _EIGHT_5},
             )
             for name in ("IQ4_XS", "IQ4_NL")
         ),
@@ -244,21 +157,21 @@ RECIPES: Final = {
             "IQ3_M",
             "IQ3_S",
             {
-                V: (("Q4_K", _everywhere),),
-                DOWN: (("Q4_K", _first_eighth), ("Q4_K", _eight_more_bits)),
-                OUT: (*_EIGHT_5, ("Q4_K", _everywhere)),
+                V: (("Q4_K", when.everywhere),),
+                DOWN: (("Q4_K", when.first_eighth), ("Q4_K", when.eight_more_bits)),
+                OUT: (*_EIGHT_5, ("Q4_K", when.everywhere)),
             },
         ),
-        _usual("IQ3_S", "IQ3_S", {V: (("Q4_K", _grouped),), OUT: _EIGHT_5}),
+        _usual("IQ3_S", "IQ3_S", {V: (("Q4_K", when.grouped),), OUT: _EIGHT_5}),
         _usual(
             "IQ3_XS",
             "IQ3_S",
             {
-                V: (("Q4_K", _grouped),),
-                Q: (("IQ3_XXS", _everywhere),),
-                K: (("IQ3_XXS", _everywhere),),
-                GATE: (("IQ3_XXS", _middle),),
-                UP: (("IQ3_XXS", _middle),),
+                V: (("Q4_K", when.grouped),),
+                Q: (("IQ3_XXS", when.everywhere),),
+                K: (("IQ3_XXS", when.everywhere),),
+                GATE: (("IQ3_XXS", when.middle),),
+                UP: (("IQ3_XXS", when.middle),),
                 OUT: _EIGHT_5,
             },
         ),
@@ -266,11 +179,11 @@ RECIPES: Final = {
             "IQ3_XXS",
             "IQ3_XXS",
             {
-                V: (*_EIGHT_8, ("Q4_K", _grouped), ("IQ3_XXS", _imatrix), ("IQ3_S", _everywhere)),
-                Q: (("IQ2_S", _everywhere),),
-                K: (*_EIGHT_8, ("IQ2_S", _everywhere)),
-                DOWN: (("IQ3_XXS", _imatrix), ("Q4_K", _first_eighth), ("Q3_K", _everywhere)),
-                OUT: (*_EIGHT_5, ("IQ3_S", _everywhere)),
+                V: (*_EIGHT_8, ("Q4_K", when.grouped), ("IQ3_XXS", when.imatrix), ("IQ3_S", when.everywhere)),
+                Q: (("IQ2_S", when.everywhere),),
+                K: (*_EIGHT_8, ("IQ2_S", when.everywhere)),
+                DOWN: (("IQ3_XXS", when.imatrix), ("Q4_K", when.first_eighth), ("Q3_K", when.everywhere)),
+                OUT: (*_EIGHT_5, ("IQ3_S", when.everywhere)),
             },
             output="Q5_K",
             embedding="IQ3_S",
@@ -280,9 +193,9 @@ RECIPES: Final = {
                 name,
                 default,
                 {
-                    V: (("Q4_K", _grouped_or_experts), ("IQ3_S", _everywhere)),
-                    DOWN: (("IQ3_S", _first_eighth),),
-                    OUT: (("IQ3_S", _everywhere),),
+                    V: (("Q4_K", when.grouped_or_experts), ("IQ3_S", when.everywhere)),
+                    DOWN: (("IQ3_S", when.first_eighth),),
+                    OUT: (("IQ3_S", when.everywhere),),
                 },
                 embedding="IQ3_S",
             )
@@ -292,7 +205,10 @@ RECIPES: Final = {
             _tiny(
                 name,
                 name,
-                {V: (("Q4_K", _grouped_or_experts), ("Q2_K", _everywhere)), DOWN: (("Q2_K", _first_eighth),)},
+                {
+                    V: (("Q4_K", when.grouped_or_experts), ("Q2_K", when.everywhere)),
+                    DOWN: (("Q2_K", when.first_eighth),),
+                },
                 embedding="Q2_K",
             )
             for name in ("IQ2_XS", "IQ2_XXS")

@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 from converters.checkpoint import Checkpoint, Config
 from converters.entries import Entries
 from converters.errors import CheckpointError
-from converters.recipes import Traits
+from converters.rules import Traits
 
 _MODULES: Final = {
     "Qwen3ForCausalLM": "converters.qwen3",
