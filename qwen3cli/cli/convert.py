@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from converters.recipes import RECIPES
+from converters.recipes import RECIPES, find_recipe
 from converters.wishes import Wishes
+from qwen3cli.cli.conversions import ConversionProgress, show_plan
 from qwen3cli.cli.session import Session
-from qwen3cli.errors import UsageError
+from qwen3cli.errors import ModelNotFound, UsageError
 from qwen3cli.machine import MOST_THREADS
-from qwen3cli.models.conversion import convert_checkpoint
+from qwen3cli.models import catalog
+from qwen3cli.models.conversion import convert_checkpoint, parse_overrides, plan_conversion
 from qwen3cli.models.reference import ModelRef
-from qwen3cli.terminal.progress import Progress as Bar
-
-if TYPE_CHECKING:
-    from converters import Progress
 
 
 def convert(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Argument(help="A folder with config.json and safetensors.")],
+    checkpoint: Annotated[str, typer.Argument(help="A folder with config.json and safetensors.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.gguf", help="Where to write.")
     ] = None,
@@ -33,9 +32,32 @@ def convert(
     quantization: Annotated[
         str, typer.Option("-q", "--quantization", metavar="TYPE", help=", ".join(RECIPES).lower() + ".")
     ] = "q8_0",
+    imatrix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An importance matrix, which types of three bits and less need."),
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A LoRA adapter (PEFT) to merge on the way.")
+    ] = None,
+    tensor_type: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN=TYPE", help="Another type for some tensors, as in attn_v=q8_0."),
+    ] = None,
+    output_type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Another type for output.weight.")
+    ] = None,
+    embedding_type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Another type for the embeddings.")
+    ] = None,
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="Convert weights that are NaN or infinite, too.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: all cores.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Progress and result as JSON lines on stdout.")
     ] = False,
@@ -43,45 +65,59 @@ def convert(
     """Convert a Qwen3 checkpoint to GGUF."""
     session: Session = context.obj
     session.as_json = as_json
+    source = _folder(checkpoint)
+    overrides = parse_overrides(tensor_type or [], output_type, embedding_type)
+    wishes = Wishes(name, imatrix, adapter, overrides, allow_nonfinite)
+    if dry_run:
+        plan = plan_conversion(source, quantization, wishes)
+        place = session.store.folder if output is None else output.absolute().parent
+        show_plan(session, plan, find_recipe(quantization).name, place, threads)
+        return
     if (output is None) == (name is None):
         raise UsageError("say where the model goes", "`-o OUT.gguf` writes a file, `--as NAME` installs it")
-    console, notices = session.console, list[str]()
-    with Bar(console, f"converting {checkpoint.name or checkpoint}") as bar:
-
-        def report(step: Progress) -> None:
-            bar.update(step.bytes_done, step.bytes_total)
-            if as_json:
-                console.json(_as_event(step))
+    notices: list[str] = []
+    with ConversionProgress(session, f"converting {source.name or source}", events=as_json) as progress:
 
         def write(target: Path) -> None:
             notices.extend(
                 convert_checkpoint(
-                    checkpoint, target, quantization, Wishes(name), threads=threads, progress=report
+                    source, target, quantization, wishes, threads=threads, progress=progress.report
                 )
             )
 
-        if output is not None:
-            write(output)
-            # A bare word without the suffix would be taken for a name.
-            place = str(output) if ModelRef.parse(str(output)).kind == "path" else f"./{output}"
-            size = output.stat().st_size
-        else:
-            entry = session.store.add(name or "", str(checkpoint.absolute()), write)
-            place, size = entry.name, entry.facts.file_bytes
+        place, size = _written(session, source, output, name, write)
     for line in notices:
         session.notice(line)
     if as_json:
-        console.json({"event": "done", "output": place, "bytes": size})
+        session.console.json({"event": "done", "output": place, "bytes": size})
     else:
-        console.talk(f"wrote {place} ({size / 1e6:,.1f} MB); `qwen3 chat {shlex.quote(place)}` runs it")
+        session.console.talk(
+            f"wrote {place} ({size / 1e6:,.1f} MB); `qwen3 chat {shlex.quote(place)}` runs it"
+        )
 
 
-def _as_event(step: Progress) -> dict[str, str | int]:
-    return {
-        "event": "progress",
-        "bytes": step.bytes_done,
-        "total": step.bytes_total,
-        "tensors": step.tensors_done,
-        "tensors_total": step.tensors_total,
-        "tensor": step.tensor,
-    }
+def _written(
+    session: Session, source: Path, output: Path | None, name: str | None, write: Callable[[Path], None]
+) -> tuple[str, int]:
+    """Have the file made; gives the words that name it from now on, and its size."""
+    if output is None:
+        entry = session.store.add(name or "", str(source.absolute()), write)
+        return entry.name, entry.facts.file_bytes
+    write(output)
+    # A bare word without the suffix would be taken for a name.
+    place = str(output) if ModelRef.parse(str(output)).kind == "path" else f"./{output}"
+    return place, output.stat().st_size
+
+
+def _folder(text: str) -> Path:
+    """The checkpoint's folder; raises `ModelNotFound` for what is meant as a model on a hub."""
+    path = Path(text).expanduser()
+    kind = ModelRef.parse(text).kind
+    if kind not in ("family", "hub") or path.exists() or text.startswith((".", "/", "~")):
+        return path
+    member = catalog.find(text.split(":")[0])
+    repository = member.repository if member else text
+    raise ModelNotFound(
+        f"there is no folder `{text}`, and this release cannot download checkpoints",
+        f"fetch {repository} with another tool, then convert its folder",
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3cli.chat.ports import Engine
+from qwen3cli.cli.checkpoint import checkpoint_facts
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import Interrupted, InvalidFile, ModelNotFound, UsageError
 from qwen3cli.machine import ModelFacts
@@ -85,9 +86,10 @@ def find_facts(session: Session, text: str) -> ModelFacts:
             f"fetch the checkpoint, then `qwen3 convert FOLDER --as {text.split(':')[0]}`;"
             " `qwen3 chat demo` works at once",
         )
-    raise ModelNotFound(
-        f"there is no model `{text}`", f"`qwen3 list` shows what is installed; {HOW_TO_GET_ONE}"
-    )
+    hint = f"`qwen3 list` shows what is installed; {HOW_TO_GET_ONE}"
+    if Path(text).is_dir():
+        hint = f"to chat with the folder, write `./{text}`"
+    raise ModelNotFound(f"there is no model `{text}`", hint)
 
 
 def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engine:
@@ -129,10 +131,20 @@ def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[Model
     """Opens models by reference with these options."""
 
     def open_by_name(text: str) -> tuple[ModelFacts, Engine]:
-        facts = find_facts(session, text)
+        folder = checkpoint_folder(text)
+        facts = find_facts(session, text) if folder is None else checkpoint_facts(session, folder)
         return facts, open_model(session, facts, options)
 
     return open_by_name
+
+
+def checkpoint_folder(text: str) -> Path | None:
+    """The folder that `text` is the path of, if it is one."""
+    try:
+        path = Path(text).expanduser()
+        return path if ModelRef.parse(text).kind == "path" and path.is_dir() else None
+    except (OSError, RuntimeError):  # It cannot be looked at, or there is no such user.
+        return None
 
 
 def _facts_of_path(text: str) -> ModelFacts:
@@ -144,7 +156,8 @@ def _facts_of_path(text: str) -> ModelFacts:
         reason = error.strerror if isinstance(error, OSError) else "there is no such user"
         raise ModelNotFound(f"`{text}` cannot be opened: {reason}", hint) from None
     if is_folder:
-        hint = f"convert it first: `qwen3 convert {shlex.quote(str(path))} --as NAME`"
+        folder = shlex.quote(text)
+        hint = f"`qwen3 convert {folder} --as NAME` makes it a model; `qwen3 chat {folder}` does so too"
         raise InvalidFile(f"`{path}` is a folder, not a GGUF file", hint)
     if not exists:
         raise ModelNotFound(f"there is no file `{path}`", hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,8 @@ from qwen3cli.models.reference import DEMO
 from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
-    from converters import Progress, Wishes
+    from converters import Overrides, Progress, Wishes
+    from converters.plan import Plan
 
 DEMO_RECIPE = "bf16"
 """The checkpoint's own type: the weights stay exactly what was trained."""
@@ -40,6 +41,30 @@ def convert_checkpoint(
     with converting(output.parent):
         done = converters.convert(source, output, recipe, wishes, progress=progress, threads=threads)
     return done.notices
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `InvalidFile` unless `folder` looks like a checkpoint."""
+    from converters.checkpoint import read_config
+
+    with converting(folder):
+        read_config(folder)
+
+
+def plan_conversion(source: Path, recipe: str, wishes: Wishes) -> Plan:
+    """What a conversion would write, with our errors only."""
+    import converters
+
+    with converting(source):
+        return converters.prepare(source, recipe, wishes)
+
+
+def parse_overrides(tensors: Sequence[str], output: str | None, embedding: str | None) -> Overrides:
+    """Types that a person wants for some tensors; raises `UsageError`."""
+    from converters.wishes import Overrides
+
+    with converting(Path()):
+        return Overrides.parse(tensors, output=output, embedding=embedding)
 
 
 @contextmanager

@@ -110,11 +110,11 @@ class Progress(LiveLine):
         self._unit: Unit = unit
         self._done = 0.0
         self._total = 0.0
+        self._detail = ""
 
-    def update(self, done: float, total: float = 1.0, label: str | None = None) -> None:
-        """Say how much is done of how much; cheap enough for every callback."""
-        self._done, self._total = done, total
-        self._label = label or self._label
+    def update(self, done: float, total: float = 1.0, detail: str = "") -> None:
+        """Say how much is done of how much, and what else counts; cheap enough for every callback."""
+        self._done, self._total, self._detail = done, total, detail
 
     def _line(self, elapsed: float) -> str:
         err = self._console.err
@@ -126,19 +126,28 @@ class Progress(LiveLine):
             unit=self._unit,
             width=err.width - 1,
             unicode=err.unicode,
+            detail=self._detail,
         )
 
 
 def progress_text(
-    label: str, done: float, total: float, elapsed: float, *, unit: Unit, width: int, unicode: bool
+    label: str,
+    done: float,
+    total: float,
+    elapsed: float,
+    *,
+    unit: Unit,
+    width: int,
+    unicode: bool,
+    detail: str = "",
 ) -> str:
-    """One line of at most `width` columns; what has no room falls away: bar, amount, rate, time left."""
+    """One line of at most `width` columns; what has no room falls away: bar, detail, amount, rate, time left."""
     if total <= 0:
         return clip(f"{label} {duration(elapsed)}", width)
     share = min(max(done / total, 0.0), 1.0)
     head = f"{label} {share:4.0%}"
     rate = done / elapsed if elapsed > 0 else 0.0
-    parts = [head]
+    parts = [head, detail] if detail else [head]
     if unit != "share":
         parts.append(f"{_amount(done, unit)}/{_amount(total, unit)}")
         parts += [f"{_amount(rate, unit)}/s"] if rate else []
