@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def original(model: Model, name: str) -> Floats:
     return make_tensors(model)[f"{name}.weight"].data.astype(np.float32)
 
 
-def change(tensors: dict[str, Floats], factor: float, name: str = "", *, transposed: bool = False) -> Any:
+def change(tensors: Mapping[str, Any], factor: float, name: str = "", *, transposed: bool = False) -> Any:
     """What the pair of matrices, the one whose names contain `name`, adds."""
     a, b = (tensor for key, tensor in tensors.items() if name in key)
     product = np.float32(factor) * np.matmul(b, a)
@@ -66,7 +67,7 @@ def test_rslora_divides_by_the_root(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
 def test_narrow_adapters_are_widened(dtype: str, tmp_path: Path) -> None:
-    tensors = {name: np.round(tensor * 8) / np.float32(8) for name, tensor in lora(Q, (128, 64), 4).items()}
+    tensors = {name: (np.round(tensor * 8) / 8).astype(np.float32) for name, tensor in lora(Q, (128, 64), 4).items()}
     adapter = make_adapter(tmp_path / "lora", tensors, dtype=dtype)
     found = merged(tmp_path, MODEL, adapter)["blk.0.attn_q.weight"]
     np.testing.assert_allclose(found, original(MODEL, Q) + change(tensors, 2), rtol=0, atol=4e-6)
