@@ -49,8 +49,8 @@ def change(tensors: Mapping[str, Any], factor: float, name: str = "", *, transpo
 
 def test_products_are_added_with_their_factor(tmp_path: Path) -> None:
     tensors = lora(Q, (128, 64), 4, 10) | lora(V, (64, 64), 2, 20) | lora(DOWN, (64, 96), 4, 30)
-    patterns = {"rank_pattern": {"v_proj": 2}, "alpha_pattern": {"v_proj": 3, "layers.9.mlp.down_proj": 99}}
-    adapter = make_adapter(tmp_path / "lora", tensors, r=4, lora_alpha=8, **patterns)
+    alphas = {"v_proj": 3, "layers.9.mlp.down_proj": 99}
+    adapter = make_adapter(tmp_path / "lora", tensors, rank_pattern={"v_proj": 2}, alpha_pattern=alphas)
     found = merged(tmp_path, MODEL, adapter)
     for name, target, factor in ((Q, "attn_q", 2.0), (V, "attn_v", 1.5), (DOWN, "ffn_down", 2.0)):
         expected = original(MODEL, name) + change(tensors, factor, name)
@@ -67,7 +67,9 @@ def test_rslora_divides_by_the_root(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
 def test_narrow_adapters_are_widened(dtype: str, tmp_path: Path) -> None:
-    tensors = {name: (np.round(tensor * 8) / 8).astype(np.float32) for name, tensor in lora(Q, (128, 64), 4).items()}
+    tensors = {
+        name: (np.round(tensor * 8) / 8).astype(np.float32) for name, tensor in lora(Q, (128, 64), 4).items()
+    }
     adapter = make_adapter(tmp_path / "lora", tensors, dtype=dtype)
     found = merged(tmp_path, MODEL, adapter)["blk.0.attn_q.weight"]
     np.testing.assert_allclose(found, original(MODEL, Q) + change(tensors, 2), rtol=0, atol=4e-6)
