@@ -1,10 +1,10 @@
-# make chat · test · lint · check · oracle · demo-eval · demo-train · clean
+# make chat · test · lint · check · oracle · torture · bench · demo-eval · demo-train · clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 
-.PHONY: chat test lint check oracle demo-eval demo-train clean
+.PHONY: chat test lint check oracle torture bench demo-eval demo-train clean
 .DELETE_ON_ERROR:
 
 # Installs the project with EXTRAS, shows that it is alive, and prints the log's end on failure.
@@ -51,6 +51,14 @@ check: lint test
 # Regenerates the golden files from upstream; `git diff` must stay empty afterwards.
 oracle: $(VENV)/.oracle
 	@$(BIN)/python -m tests.oracle
+
+# The long suites whole: mutations, kills, full disks. Minutes, and it prints how they were spread.
+torture: $(VENV)/.test
+	@$(BIN)/python -m tests.torture
+
+# Side by side with llama.cpp's own tools, on checkpoints of true shapes. Wants a quiet machine and 50 GB of disk.
+bench: $(VENV)/.oracle
+	@$(BIN)/python -m benchmarks.convert
 
 demo-eval: $(VENV)/.test
 	@$(BIN)/python -m tests.demo.evaluate
