@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from converters.documents import JsonObject, read_object
 from converters.errors import CheckpointError
@@ -35,6 +35,11 @@ class Config:
             if isinstance(first, str):
                 return first
         raise CheckpointError(f"`{self.path}` names no architecture", hint="it must have `architectures`")
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output is computed with the embeddings."""
+        return self.flag("tie_word_embeddings", False)
 
     def integer(self, key: str, default: int | None = None, *, least: int = 1, most: int = 1 << 31) -> int:
         """A whole number from `least` to `most`; `default` if the key is absent or null."""
@@ -91,16 +96,19 @@ def as_number(value: Any, default: float, where: str) -> float:
 
 def read_config(folder: Path) -> Config:
     """config.json of a checkpoint folder; says what the path is instead, if it is no such folder."""
-    if folder.is_file():
-        hint = "it can be chatted with as it is" if folder.suffix == ".gguf" else "give its folder"
-        raise CheckpointError(f"`{folder}` is a file, and a checkpoint is a folder", hint=hint)
-    if not folder.is_dir():
-        hint = "give a folder with config.json and model.safetensors"
-        raise CheckpointError(f"`{folder}` does not exist", hint=hint)
     path = folder / "config.json"
-    if not path.is_file():
-        hint = "a checkpoint folder holds config.json, tokenizer.json and model.safetensors"
-        raise CheckpointError(f"`{folder}` has no config.json", hint=hint)
+    try:
+        if folder.is_file():
+            hint = "it can be chatted with as it is" if folder.suffix == ".gguf" else "give its folder"
+            raise CheckpointError(f"`{folder}` is a file, and a checkpoint is a folder", hint=hint)
+        if not folder.is_dir():
+            hint = "give a folder with config.json and model.safetensors"
+            raise CheckpointError(f"`{folder}` does not exist", hint=hint)
+        if not path.is_file():
+            hint = "a checkpoint folder holds config.json, tokenizer.json and model.safetensors"
+            raise CheckpointError(f"`{folder}` has no config.json", hint=hint)
+    except OSError as error:  # A name beyond the system's limits, or a folder that may not be entered.
+        raise CheckpointError(f"`{folder}` cannot be read: {error.strerror or error}") from error
     return Config(path, read_object(path))
 
 
@@ -156,9 +164,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise CheckpointError(f"`{index}` has no `weight_map`", hint="download it again")
     weight_map: dict[str, str] = {}
     for tensor, file in cast(dict[str, Any], listed).items():
-        # Only a plain file name: an index must not lead out of the folder.
-        named = isinstance(file, str) and file.endswith(".safetensors") and not set(file) & set("/\\:\0")
-        if not named or len(os.fsencode(file)) > _LONGEST_NAME:
+        if not _is_file_name(file):
             raise CheckpointError(
                 f"`{index}` puts tensor `{tensor[:80]}` in `{str(file)[:80]}`, no file name"
             )
@@ -166,6 +172,16 @@ def _weight_map(index: Path) -> dict[str, str]:
     if len(set(weight_map.values())) > _MAX_SHARDS:
         raise CheckpointError(f"`{index}` names more than {_MAX_SHARDS:,} shards")
     return weight_map
+
+
+def _is_file_name(value: Any) -> TypeGuard[str]:
+    """Whether it is a plain file name: an index must not lead out of the folder."""
+    if not isinstance(value, str) or not value.endswith(".safetensors") or set(value) & set("/\\:\0"):
+        return False
+    try:
+        return len(os.fsencode(value)) <= _LONGEST_NAME
+    except UnicodeEncodeError:  # Half a surrogate pair, which JSON can hold and no file name.
+        return False
 
 
 def _unindexed(folder: Path) -> Sequence[str]:

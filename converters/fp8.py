@@ -6,10 +6,10 @@ second quantization on top would only make it worse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
-from converters.checkpoint import Config
+from converters.checkpoint import Checkpoint, Config
 from converters.errors import CheckpointError
 from converters.safetensors import SourceTensor
 from converters.sources import BlockScale
@@ -59,18 +59,22 @@ def find_blocks(config: Config) -> Blocks | None:
     return Blocks(*sizes)
 
 
-def take_scales(tensors: dict[str, SourceTensor], blocks: Blocks | None) -> dict[str, BlockScale]:
-    """Removes the scales from `tensors` and gives each by its matrix; CheckpointError if they do not match."""
+def split_scales(checkpoint: Checkpoint, blocks: Blocks | None) -> tuple[Checkpoint, dict[str, BlockScale]]:
+    """The checkpoint without its scales, and each scale by its matrix; CheckpointError if they do not match."""
+    tensors = checkpoint.tensors
+    weights: dict[str, SourceTensor] = {}
     scales: dict[str, BlockScale] = {}
-    if blocks is not None:
-        for name in [name for name in tensors if name.endswith(_SUFFIX)]:
-            matrix = tensors.get(name.removesuffix(_SUFFIX))
-            scales[name.removesuffix(_SUFFIX)] = _checked(tensors.pop(name), matrix, blocks)
     for name, tensor in tensors.items():
+        if blocks is not None and name.endswith(_SUFFIX):
+            matrix = name.removesuffix(_SUFFIX)
+            scales[matrix] = _checked(tensor, tensors.get(matrix), blocks)
+        else:
+            weights[name] = tensor
+    for name, tensor in weights.items():
         if (tensor.dtype == FP8) != (name in scales):
             what = "is FP8 and has no scale" if tensor.dtype == FP8 else f"has a scale and is {tensor.dtype}"
             raise CheckpointError(f"tensor `{name}` of `{tensor.path}` {what}")
-    return scales
+    return replace(checkpoint, tensors=weights), scales
 
 
 def _checked(scale: SourceTensor, matrix: SourceTensor | None, blocks: Blocks) -> BlockScale:

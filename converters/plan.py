@@ -14,10 +14,9 @@ from converters.checkpoint import Checkpoint, Config, find_shards, open_checkpoi
 from converters.choose import EMBEDDING, OUTPUT, Choice, Chooser, is_quantizable, needs_imatrix, order
 from converters.entries import Entries
 from converters.errors import CheckpointError, ImatrixError, RecipeError
-from converters.fp8 import find_blocks, take_scales
+from converters.fp8 import find_blocks, split_scales
 from converters.ggml import DEFAULT_ALIGNMENT, QUANTIZATION_VERSION, padded
 from converters.imatrix import Imatrix
-from converters.qwen3 import is_tied
 from converters.recipes import Recipe
 from converters.registry import Architecture, MappedTensor, Part, find_architecture
 from converters.rows import ITEM_BYTES
@@ -85,12 +84,11 @@ def make_plan(folder: Path, recipe: Recipe, wishes: Wishes) -> Plan:
     shards = find_shards(folder)
     # First what takes most memory for a moment: what follows grows with the model and fits into it.
     tokenizer = tokenizer_entries(folder, config)
-    checkpoint = open_checkpoint(folder, config, shards)
-    scales = take_scales(checkpoint.tensors, blocks)
+    checkpoint, scales = split_scales(open_checkpoint(folder, config, shards), blocks)
     mapped = _ordered(architecture.map_tensors(checkpoint))
     adapter = None
     if wishes.adapter is not None:
-        adapter = read_adapter(wishes.adapter, checkpoint, tied=is_tied(config))
+        adapter = read_adapter(wishes.adapter, checkpoint, tied=config.tied)
     imatrix = None if wishes.imatrix is None else Imatrix(wishes.imatrix)
     choices, notices = _choose(mapped, architecture, config, recipe, wishes.overrides, imatrix)
     parts = _Parts(checkpoint, scales, adapter)

@@ -90,7 +90,7 @@ def check_behaviour(config: Config, shape: Shape) -> None:
     """Refuses what llama.cpp's graph of this architecture would compute differently without a word."""
     if config.values.get("hidden_act", "silu") != "silu":
         raise CheckpointError(
-            f"`{config.path}` has the activation `{config.values['hidden_act']}` instead of silu"
+            f"`{config.path}` has the activation `{str(config.values['hidden_act'])[:40]}` instead of silu"
         )
     if config.number("partial_rotary_factor", 1.0) != 1.0:
         raise CheckpointError(f"`{config.path}` turns only a part of each head (`partial_rotary_factor`)")
@@ -108,14 +108,9 @@ def model_tensors(shape: Shape, checkpoint: Checkpoint) -> list[MappedTensor]:
         plain("model.embed_tokens.weight", "token_embd.weight", table),
         plain("model.norm.weight", "output_norm.weight", (shape.hidden,)),
     ]
-    if _HEAD in checkpoint.tensors or not is_tied(checkpoint.config):
+    if _HEAD in checkpoint.tensors or not checkpoint.config.tied:
         mapped.append(plain(_HEAD, "output.weight", table))
     return mapped
-
-
-def is_tied(config: Config) -> bool:
-    """Whether the output is computed with the embeddings."""
-    return config.flag("tie_word_embeddings", False)
 
 
 def attention_tensors(shape: Shape, layer: int) -> list[MappedTensor]:
@@ -244,9 +239,10 @@ def _positive(value: float, key: str, config: Config) -> float:
 
 
 def _context(value: Any, config: Config) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1 << 31:
         return value
-    raise CheckpointError(f"`{config.path}` scales by yarn and lacks `original_max_position_embeddings`")
+    found = "lacks" if value is None else f"has {str(value)[:40]} as"
+    raise CheckpointError(f"`{config.path}` scales by yarn and {found} `original_max_position_embeddings`")
 
 
 def _missing_hint(name: str) -> str:
