@@ -79,7 +79,7 @@ def split_scales(checkpoint: Checkpoint, blocks: Blocks | None) -> tuple[Checkpo
 
 def _checked(scale: SourceTensor, matrix: SourceTensor | None, blocks: Blocks) -> BlockScale:
     where = f"the scale `{scale.name}` of `{scale.path}`"
-    if matrix is None or len(matrix.shape) != 2:
+    if matrix is None or len(matrix.shape) != 2 or matrix.name.endswith(_SUFFIX):
         raise CheckpointError(f"{where} belongs to no matrix")
     wanted = (-(-matrix.shape[0] // blocks.rows), -(-matrix.shape[1] // blocks.columns))
     if scale.shape != wanted or scale.dtype not in _SCALE_TYPES:
