@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = "llama-cpp-python==0.3.36"
 CACHE = Path(__file__).resolve().parents[2] / ".oracle"
@@ -27,6 +28,12 @@ _QUANTIZE_SOURCES = (
     *("common/common.cpp", "common/log.cpp", "common/json.cpp"),
 )
 _QUANTIZE_INCLUDES = ("include", "ggml/include", "common", "src", "tools/quantize", "vendor")
+
+_PLANNED = re.compile(
+    r"^\[ *\d+/ *\d+\] (?P<name>\S+) +- \[(?P<shape>[\d, ]+)\], type = +(?P<type>\w+), "
+    r"size = +[\d.]+ MiB(?: -> +[\d.]+ MiB \((?P<becomes>\w+)\))?$",
+    re.MULTILINE,
+)
 
 # Runs upstream's script with one check patched: the pre-tokenizer is normally known by a hash of what it does
 # to a sample text, and a vocabulary that upstream has never seen has no such hash. The answer stays theirs.
@@ -45,6 +52,14 @@ import convert_hf_to_gguf
 sys.argv = ["convert_hf_to_gguf.py", *sys.argv[1:]]
 convert_hf_to_gguf.main()
 """
+
+
+class Planned(NamedTuple):
+    """What becomes of a tensor; its shape as torch counts."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
 
 
 def llama_cpp_source() -> Path:
@@ -88,6 +103,20 @@ def quantize_upstream(
     command = [str(quantize_tool()), *options, str(source), str(output), quantization, "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     return "" if done.returncode == 0 else (done.stderr + done.stdout)[-500:] or "it failed"
+
+
+def dry_run_upstream(source: Path, quantization: str, *options: str) -> list[Planned]:
+    """What llama-quantize would make of each tensor, in its order; reads no weights."""
+    command = [str(quantize_tool()), "--dry-run", *options, str(source), quantization, "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    planned: list[Planned] = []
+    for found in _PLANNED.finditer(done.stderr + done.stdout):
+        numbers = [int(number) for number in found["shape"].split(",")]
+        while len(numbers) > 1 and numbers[-1] == 1:
+            numbers.pop()
+        kind = found["becomes"] or found["type"]
+        planned.append(Planned(found["name"], tuple(reversed(numbers)), kind.upper()))
+    return planned
 
 
 def intermediate(dtype: str) -> str:
