@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from converters.checkpoint import Checkpoint, Config
 from converters.documents import read_object
@@ -32,14 +32,22 @@ _UNSUPPORTED: Final = {
 }
 
 
+# Beginnings (`init_lora_weights`) that also take something away from the model's own weights.
+_TAKEN_FROM_MODEL: Final = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """What it does, by names of the checkpoint's tensors: adds `deltas`, or puts another tensor in one's place."""
+    """What it does, by names of the checkpoint's tensors: adds `deltas`, or puts another tensor in one's place.
+
+    `unties` says that it trained embeddings or output as a whole: PEFT does so on a copy, which is tied to nothing.
+    """
 
     folder: Path
     file: SafetensorsFile
     deltas: Mapping[str, tuple[Delta, ...]]
     replaced: Mapping[str, SourceTensor]
+    unties: bool = False
 
     @property
     def name(self) -> str:
@@ -53,8 +61,20 @@ class Adapter:
         other = self.replaced.get(name)
         return changed if other is None else replace(changed, tensor=other, scale=None)
 
-    def check(self, tensors: Mapping[str, SourceTensor]) -> None:
-        """AdapterError unless everything it changes is among `tensors`, in the right shape."""
+    def fitted(self, checkpoint: Checkpoint) -> tuple[Checkpoint, Adapter]:
+        """Both as they belong together: what one matrix does twice is changed twice, or becomes two matrices.
+
+        Raises AdapterError if the adapter changes what the model does not have.
+        """
+        adapter = self
+        if checkpoint.config.tied and self.unties:
+            checkpoint = _untied(checkpoint)
+        elif checkpoint.config.tied:
+            adapter = _tied(self, head_stored=_HEAD in checkpoint.tensors)
+        adapter._check(checkpoint.tensors)
+        return checkpoint, adapter
+
+    def _check(self, tensors: Mapping[str, SourceTensor]) -> None:
         shapes = [(name, delta.shape) for name, deltas in self.deltas.items() for delta in deltas]
         shapes += [(name, tensor.shape) for name, tensor in self.replaced.items()]
         for name, shape in shapes:
@@ -71,22 +91,18 @@ class Adapter:
         return AdapterError(f"the adapter `{self.folder}` {reason}", hint=hint)
 
 
-def read_adapter(folder: Path, checkpoint: Checkpoint, *, tied: bool) -> Adapter:
-    """The adapter in `folder` for that checkpoint, whose embeddings are `tied` to its output or not.
-
-    Raises AdapterError for what is no adapter, or one whose kind cannot be merged.
-    """
+def read_adapter(folder: Path) -> Adapter:
+    """The adapter in `folder`; raises AdapterError for what is none, or one whose kind cannot be merged."""
     try:
         config = Config(folder / _CONFIG, read_object(folder / _CONFIG))
         _check_kind(folder, config)
         file = SafetensorsFile(folder / _WEIGHTS)
         adapter = _sorted_out(folder, file, _Scaling.of(config))
+        return replace(
+            adapter, unties=_trains_whole(config) and not config.flag("ensure_weight_tying", False)
+        )
     except CheckpointError as error:
         raise AdapterError(f"the adapter `{folder}` cannot be used: {error}", hint=error.hint) from error
-    if tied:
-        adapter = _tied(adapter, head_stored=_HEAD in checkpoint.tensors)
-    adapter.check(checkpoint.tensors)
-    return adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +139,21 @@ def _check_kind(folder: Path, config: Config) -> None:
             f"the adapter `{folder}` is {str(kind)[:40]}, and only LORA can be merged",
             hint="merge it with PEFT's `merge_and_unload`, then convert the result",
         )
-    for key, usual in _UNSUPPORTED.items():
-        value: Any = config.values.get(key)
-        if value and value != usual:
-            raise AdapterError(
-                f"the adapter `{folder}` uses `{key}`, which cannot be merged here",
-                hint="merge it with PEFT's `merge_and_unload`, then convert the result",
-            )
+    used = [key for key, usual in _UNSUPPORTED.items() if config.values.get(key) not in (None, usual, [], {})]
+    if str(config.values.get("init_lora_weights")).lower().startswith(_TAKEN_FROM_MODEL):
+        used.append("init_lora_weights")
+    if used:
+        raise AdapterError(
+            f"the adapter `{folder}` uses `{used[0]}`, which cannot be merged here",
+            hint="merge it with PEFT's `merge_and_unload`, then convert the result",
+        )
+
+
+def _trains_whole(config: Config) -> bool:
+    """Whether `modules_to_save` names the embeddings or the output."""
+    listed = config.values.get("modules_to_save")
+    names = cast(list[Any], listed) if isinstance(listed, list) else []
+    return any(f"{name}.weight".endswith(("embed_tokens.weight", _HEAD)) for name in names)
 
 
 def _sorted_out(folder: Path, file: SafetensorsFile, scaling: _Scaling) -> Adapter:
@@ -165,6 +189,14 @@ def _delta(module: str, pair: dict[str, SourceTensor], scaling: _Scaling, embedd
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
         raise CheckpointError(f"lora_A and lora_B of `{module}` do not fit: {list(a.shape)}, {list(b.shape)}")
     return Delta(a, b, scaling.factor(module, a.shape[0]), transposed=embedding)
+
+
+def _untied(checkpoint: Checkpoint) -> Checkpoint:
+    """With an output of its own: what the embeddings are before either is changed."""
+    table = checkpoint.tensors.get(_EMBEDDING)
+    if table is None or _HEAD in checkpoint.tensors:
+        return checkpoint
+    return replace(checkpoint, tensors={**checkpoint.tensors, _HEAD: replace(table, name=_HEAD)})
 
 
 def _tied(adapter: Adapter, *, head_stored: bool) -> Adapter:

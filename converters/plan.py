@@ -85,10 +85,10 @@ def make_plan(folder: Path, recipe: Recipe, wishes: Wishes) -> Plan:
     # First what takes most memory for a moment: what follows grows with the model and fits into it.
     tokenizer = tokenizer_entries(folder, config)
     checkpoint, scales = split_scales(open_checkpoint(folder, config, shards), blocks)
-    mapped = _ordered(architecture.map_tensors(checkpoint))
     adapter = None
     if wishes.adapter is not None:
-        adapter = read_adapter(wishes.adapter, checkpoint, tied=config.tied)
+        checkpoint, adapter = read_adapter(wishes.adapter).fitted(checkpoint)
+    mapped = _ordered(architecture.map_tensors(checkpoint))
     imatrix = None if wishes.imatrix is None else Imatrix(wishes.imatrix)
     choices, notices = _choose(mapped, architecture, config, recipe, wishes.overrides, imatrix)
     parts = _Parts(checkpoint, scales, adapter)

@@ -12,7 +12,7 @@ import pytest
 from gguf import GGUFReader
 
 from converters import Wishes, convert
-from tests.converters.adapters import Floats, embedding_lora, lora, make_adapter
+from tests.converters.adapters import PREFIX, Floats, embedding_lora, lora, make_adapter
 from tests.converters.checkpoints import Model, make_checkpoint, make_tensors, random_floats
 
 # Several pieces per matrix, so that the rows of B have to be the right ones.
@@ -99,6 +99,25 @@ def test_tied_matrices_change_together(stored: bool, adapted: str, tmp_path: Pat
     if stored:
         expected = original(model, HEAD) + added
         np.testing.assert_allclose(found["output.weight"], expected, rtol=0, atol=4e-6)
+
+
+@pytest.mark.parametrize("whole", [EMBEDDING, HEAD])
+def test_what_is_trained_as_a_whole_is_tied_no_longer(whole: str, tmp_path: Path) -> None:
+    """PEFT trains a copy: the other matrix stays what both were."""
+    model, table = Model(layers=1, dtype="F32"), random_floats(TABLE, 78)
+    saved = whole.rpartition(".")[2]
+    adapter = make_adapter(tmp_path / "lora", {f"{PREFIX}{whole}.weight": table}, modules_to_save=[saved])
+    found = merged(tmp_path, model, adapter)
+    expected = {EMBEDDING: original(model, EMBEDDING), HEAD: original(model, EMBEDDING), whole: table}
+    np.testing.assert_array_equal(found["token_embd.weight"], expected[EMBEDDING])
+    np.testing.assert_array_equal(found["output.weight"], expected[HEAD])
+
+
+def test_what_is_only_saved_along_stays_tied(tmp_path: Path) -> None:
+    model, table = Model(layers=1, dtype="F32"), random_floats(TABLE, 78)
+    found = merged(tmp_path, model, make_adapter(tmp_path / "lora", {f"{PREFIX}{EMBEDDING}.weight": table}))
+    np.testing.assert_array_equal(found["token_embd.weight"], table)
+    assert "output.weight" not in found
 
 
 def test_an_expert_can_be_adapted(tmp_path: Path) -> None:
