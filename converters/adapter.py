@@ -18,11 +18,13 @@ from converters.documents import read_object
 from converters.errors import AdapterError, CheckpointError
 from converters.safetensors import SafetensorsFile, SourceTensor
 from converters.sources import Delta, SourceRows
+from converters.wishes import compile_pattern
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX: Final = "base_model.model."
 _LAYER: Final = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.weight)?")
 _TYPES: Final = ("F32", "F16", "BF16")
+_LONGEST_PATTERN: Final = 200
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 # What changes the arithmetic; the value that leaves it as it is.
 _UNSUPPORTED: Final = {
@@ -107,29 +109,34 @@ def read_adapter(folder: Path) -> Adapter:
 
 @dataclass(frozen=True, slots=True)
 class _Scaling:
-    """How strongly each module's product counts."""
+    """How strongly each module's product counts; the first pattern that fits a module's end counts."""
 
     alpha: float
-    alphas: Mapping[str, float]
+    alphas: tuple[tuple[re.Pattern[str], float], ...]
     by_root: bool
 
     @classmethod
     def of(cls, config: Config) -> _Scaling:
         patterns = config.table("alpha_pattern")
-        alphas = {key: Config(config.path, patterns).number(key, 0.0) for key in patterns}
+        values = Config(config.path, patterns)
+        alphas = tuple((_pattern(key), values.number(key, 0.0)) for key in patterns)
         return cls(config.number("lora_alpha", 8.0), alphas, config.flag("use_rslora", False))
 
     def factor(self, module: str, rank: int) -> float:
-        """Alpha by rank, or by its square root (rsLoRA); a pattern names the end of a module."""
-        fitting = (alpha for key, alpha in self.alphas.items() if _names(key, module))
+        """Alpha by rank, or by its square root (rsLoRA)."""
+        fitting = (alpha for pattern, alpha in self.alphas if pattern.match(module))
         return next(fitting, self.alpha) / (math.sqrt(rank) if self.by_root else rank)
 
 
-def _names(pattern: str, module: str) -> bool:
+def _pattern(key: str) -> re.Pattern[str]:
+    """As PEFT reads it. A repeated group, or many repetitions, could keep a search busy for years."""
+    if len(key) > _LONGEST_PATTERN or re.search(r"\)[*+?{]", key) or len(re.findall(r"[*+{]", key)) > 3:
+        hint = "merge it with PEFT's `merge_and_unload`, then convert the result"
+        raise CheckpointError(f"`alpha_pattern` has `{key[:80]}`, which is too intricate", hint=hint)
     try:
-        return re.match(rf"(.*\.)?({pattern})$", module) is not None
-    except re.error as error:
-        raise CheckpointError(f"`alpha_pattern` has `{pattern[:80]}`, which is no pattern: {error}") from None
+        return compile_pattern(rf"(.*\.)?({key})$")
+    except ValueError as error:
+        raise CheckpointError(f"`alpha_pattern` has `{key[:80]}`, which is no pattern: {error}") from None
 
 
 def _check_kind(folder: Path, config: Config) -> None:

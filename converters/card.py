@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gguf import Metadata
 
 _CARD_LIMIT: Final = 1 << 20
+_FRONT_LIMIT: Final = 1 << 16
+"""Characters of YAML; Qwen's cards have 500, and a million take twenty seconds to parse."""
+_DEEP: Final = (list, tuple, set)
 
 # generation_config.json → GGUF, in writing order; the first key that is there counts.
 _SAMPLING: Final = (
@@ -86,18 +89,16 @@ def describe(
     card.entries.text("general.type", "model")
     _add_sampling(card, folder)
     metadata = _metadata(card, folder, config, count.total)
-    own = metadata.name or _titled(folder).name or "model"
+    own = ",".join(_texts(metadata.name)) or titled(folder).name or "model"
     metadata.name = name or (f"{own} + {adapter}" if adapter else own)
     if metadata.size_label is None:
         metadata.size_label = size_label(count.total, count.shared, count.per_expert, count.experts)
     for attribute, key in _TEXTS.items():
-        value = getattr(metadata, attribute)
-        if value is not None:
-            card.entries.text(key, value)
+        card.entries.text(key, ",".join(_texts(getattr(metadata, attribute))))
     for attribute, prefix in _RELATED:
         _add_related(card.entries, f"general.{prefix}", getattr(metadata, attribute))
-    card.entries.texts("general.tags", metadata.tags or [])
-    card.entries.texts("general.languages", metadata.languages or [])
+    card.entries.texts("general.tags", _texts(metadata.tags))
+    card.entries.texts("general.languages", _texts(metadata.languages))
     return card
 
 
@@ -136,10 +137,10 @@ def _metadata(card: Card, folder: Path, config: Config, parameters: int) -> Meta
     front = _front_matter(card, folder / "README.md")
     origin = config.values.get("_name_or_path")
     named = {"_name_or_path": origin} if isinstance(origin, str) else {}
-    return Metadata.apply_metadata_heuristic(Metadata(), front, named, _titled(folder), parameters)
+    return Metadata.apply_metadata_heuristic(Metadata(), front, named, titled(folder), parameters)
 
 
-def _titled(folder: Path) -> Path:
+def titled(folder: Path) -> Path:
     """The folder by the model's name; huggingface_hub's cache calls it `models--OWNER--NAME/snapshots/COMMIT`."""
     owner = folder.parent.parent.name
     if folder.parent.name == "snapshots" and owner.startswith("models--"):
@@ -162,23 +163,62 @@ def _front_matter(card: Card, path: Path) -> JsonObject:
         end = lines.index("---", 1) if "---" in lines[1:] else len(lines)
         # As llama.cpp's converter: `no` is a language here, and cards of Qwen3 hold tabs, which YAML forbids.
         text = "".join(f"{line}\n" for line in lines[1:end]).replace("- no\n", '- "no"\n').replace("\t", "  ")
-        loaded = yaml.safe_load(text)
-    except (CheckpointError, yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        card.notices.append(f"the model card `{path}` cannot be read and is left out: {reason}")
-        return {}
-    front = cast(dict[Any, Any], loaded) if isinstance(loaded, dict) else {}
-    return {key: _plain(value) for key, value in front.items() if isinstance(key, str) and value is not None}
+        if len(text) > _FRONT_LIMIT:
+            raise CheckpointError(f"its YAML is longer than {_FRONT_LIMIT:,} characters")
+        return _Reduced().front(yaml.safe_load(text))
+    except (CheckpointError, yaml.YAMLError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:200]
+    except (ValueError, LookupError, AttributeError):
+        # What PyYAML lets out where a value is not what its tag says, as in `!!bool maybe`.
+        reason = "one of its values makes no sense"
+    card.notices.append(f"the model card `{path}` cannot be read and is left out: {reason}")
+    return {}
 
 
-def _plain(value: Any) -> str | list[Any] | dict[str, str]:
-    """Texts, lists of them and objects of them; a number or a date becomes text."""
-    if isinstance(value, list):
-        flat = (one for one in cast(list[Any], value) if one is not None and not isinstance(one, list))
-        return [_plain(one) for one in flat]
-    if isinstance(value, dict):
-        return {str(key): str(text) for key, text in cast(dict[Any, Any], value).items()}
-    return str(value)
+class _Reduced:
+    """YAML as texts, lists of them and objects of them; a number or a date becomes text, what is deeper is dropped.
+
+    Aliases may make gigabytes of a small file, so all texts together have a limit; CheckpointError beyond it.
+    """
+
+    def __init__(self) -> None:
+        self._left = _CARD_LIMIT
+
+    def front(self, loaded: Any) -> JsonObject:
+        """The values by key, if it is an object."""
+        front = cast(dict[Any, Any], loaded) if isinstance(loaded, dict) else {}
+        return {
+            key: self._value(value)
+            for key, value in front.items()
+            if isinstance(key, str) and value is not None
+        }
+
+    def _value(self, value: Any) -> str | list[Any] | dict[str, str]:
+        if isinstance(value, list):
+            kept = (one for one in cast(list[Any], value) if one is not None and not isinstance(one, _DEEP))
+            return [
+                self._object(cast(Any, one)) if isinstance(one, dict) else self._text(one) for one in kept
+            ]
+        if isinstance(value, dict):
+            return self._object(cast(dict[Any, Any], value))
+        return "" if isinstance(value, _DEEP) else self._text(value)
+
+    def _object(self, value: dict[Any, Any]) -> dict[str, str]:
+        items = value.items()
+        return {self._text(key): self._text(one) for key, one in items if not isinstance(one, (*_DEEP, dict))}
+
+    def _text(self, value: Any) -> str:
+        text = str(value)
+        self._left -= len(text) + 1
+        if self._left < 0:
+            raise CheckpointError("it is too long when its aliases are followed")
+        return text
+
+
+def _texts(value: Any) -> list[str]:
+    """What is text in a value of a model card, which may be one, a list of them, or anything."""
+    values = cast(list[Any], value) if isinstance(value, list) else [value]
+    return [text for text in values if isinstance(text, str)]
 
 
 def _add_related(entries: Entries, prefix: str, related: list[JsonObject] | None) -> None:

@@ -45,7 +45,8 @@ class Chooser:
         self._overrides = overrides
         self._tied = tied
         self._counts: Counter[str] = Counter()
-        self._unused = {pattern.pattern for pattern, _ in overrides.tensors}
+        self._used: set[int] = set()
+        self._output_used = False
 
     def choose(self, name: str, shape: Sequence[int]) -> Choice:
         """The type of the GGUF tensor `name`; `shape` as torch counts, row length last."""
@@ -53,6 +54,7 @@ class Chooser:
             return Choice(_F32, _F32)
         fixed = {EMBEDDING: self._overrides.embedding, OUTPUT: self._overrides.output}.get(name)
         if fixed is not None:
+            self._output_used |= name == OUTPUT
             _check_rows(name, shape[-1], fixed)
             return Choice(fixed, fixed)
         if not self._recipe.quantized:
@@ -60,14 +62,20 @@ class Chooser:
         wanted = self._overridden(name) or self._by_rules(name, shape[-1])
         return Choice(fitting(wanted, shape[-1]), wanted)
 
-    def unused(self) -> list[str]:
-        """Patterns that no tensor has matched."""
-        return sorted(self._unused)
+    def check_used(self) -> None:
+        """RecipeError for a wish that has changed nothing, once every tensor has its type."""
+        if self._overrides.output is not None and not self._output_used:
+            hint = "its output is computed with the embeddings; `--embedding-type` is for those"
+            raise RecipeError("`--output-type` has no effect: the model has no output.weight", hint=hint)
+        for number, (pattern, _) in enumerate(self._overrides.tensors):
+            if number not in self._used:
+                hint = "patterns are searched in names such as `blk.0.attn_v.weight`, and the first that fits counts"
+                raise RecipeError(f"`{pattern.pattern}` decides about no tensor that is quantized", hint=hint)
 
     def _overridden(self, name: str) -> TensorType | None:
-        for pattern, kind in self._overrides.tensors:
+        for number, (pattern, kind) in enumerate(self._overrides.tensors):
             if pattern.search(name):
-                self._unused.discard(pattern.pattern)
+                self._used.add(number)
                 return kind
         return None
 
@@ -75,6 +83,7 @@ class Chooser:
         recipe = self._recipe
         if name == OUTPUT or (self._tied and name == EMBEDDING):
             if self._overrides.output is not None:
+                self._output_used = True
                 return self._overrides.output
             return _Q8_0 if columns % recipe.default.block else recipe.output
         if name == EMBEDDING:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -28,7 +30,9 @@ def read_optional_object(path: Path) -> JsonObject:
 def read_text(path: Path) -> str:
     """The file as UTF-8 text."""
     try:
-        if path.stat().st_size > _LIMIT:
+        status = path.stat()
+        check_regular(path, status)
+        if status.st_size > _LIMIT:
             raise CheckpointError(f"`{path}` is larger than {_LIMIT >> 20} MB, no checkpoint has such a file")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -37,6 +41,12 @@ def read_text(path: Path) -> str:
         raise CheckpointError(f"`{path}` is not UTF-8 text") from None
     except OSError as error:
         raise CheckpointError(f"`{path}` cannot be read: {error.strerror or error}") from error
+
+
+def check_regular(path: Path, status: os.stat_result) -> None:
+    """CheckpointError for what opening would wait for, such as a named pipe, and for what never ends."""
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"`{path}` is not a regular file")
 
 
 def parse_object(text: str, path: Path) -> JsonObject:

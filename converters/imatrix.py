@@ -25,7 +25,12 @@ Floats = npt.NDArray[np.float32]
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 _DATASETS: Final = "imatrix.datasets"
 _LONGEST_NAME: Final = 1 << 10
-_MOST_ENTRIES: Final = 1 << 20
+_MOST_ENTRIES: Final = 1 << 14
+_MOST_COUNTS: Final = 1 << 12
+_MOST_CHUNKS: Final = (1 << 31) - 1
+_LARGEST: Final = 1e15
+"""Mean squares of activations are far below. With negative ones or far larger ones ggml's sums overflow, its search
+for a point of the grid fails, and it ends the process."""
 _CHECKED_AT_ONCE: Final = 1 << 20
 _LONGEST_TEXT: Final = 127
 """Bytes that llama.cpp keeps of a text in metadata it adds."""
@@ -57,7 +62,7 @@ class Imatrix:
         is_gguf = self._bytes[: len(MAGIC)].tobytes() == MAGIC
         self._entries: Mapping[str, _Entry] = self._read_gguf() if is_gguf else self._read_dat()
         for name, entry in self._entries.items():
-            self._check_finite(name, entry)
+            self._check(name, entry)
 
     def __contains__(self, tensor: str) -> bool:
         return tensor in self._entries
@@ -68,6 +73,10 @@ class Imatrix:
     def size(self, tensor: str) -> int:
         """How many columns it knows, over all experts."""
         return self._entries[tensor].size
+
+    def parts(self, tensor: str) -> int:
+        """How many counts it has: one in all, or one for each expert."""
+        return len(self._entries[tensor].counts)
 
     def weights(self, tensor: str, part: int, columns: int) -> Floats:
         """The importance of each of the `columns` of expert `part`; 0 for a dense tensor."""
@@ -106,20 +115,22 @@ class Imatrix:
         if datasets is None or chunks is None or header.integer("imatrix.chunk_size") is None:
             hint = "give the file that llama-imatrix wrote"
             raise ImatrixError(f"`{self.path}` is a GGUF file, but no importance matrix", hint=hint)
+        if chunks > _MOST_CHUNKS:
+            raise ImatrixError(f"`{self.path}` claims to be made of {chunks:,} chunks", hint=_RETRY)
         self.datasets = tuple(str(value) for value in datasets.values or ())
         self.chunks = chunks
         tensors = {tensor.name: tensor for tensor in header.tensors}
         named = [name.removesuffix(_SUMS) for name in tensors if name.endswith(_SUMS)]
         entries = {name: self._entry(tensors[name + _SUMS], tensors.get(name + _COUNTS)) for name in named}
-        if not entries:
-            raise ImatrixError(f"`{self.path}` holds no sums", hint=_RETRY)
+        if not 1 <= len(entries) <= _MOST_ENTRIES:
+            raise ImatrixError(f"`{self.path}` holds sums of {len(entries):,} tensors", hint=_RETRY)
         return entries
 
     def _entry(self, sums: TensorInfo, counts: TensorInfo | None) -> _Entry:
         what = f"`{sums.name}` of `{self.path}`"
         if counts is None or {sums.type_name, counts.type_name} != {"F32"}:
             raise ImatrixError(f"{what} has no counts, or no 32-bit floats", hint=_RETRY)
-        if sums.elements % counts.elements:
+        if counts.elements > _MOST_COUNTS or sums.elements % counts.elements:
             raise ImatrixError(f"{what} does not divide into its {counts.elements} counts", hint=_RETRY)
         numbers = self._floats(counts.offset, counts.elements)
         if not np.isfinite(numbers).all() or (np.abs(numbers) > 1e15).any():
@@ -162,11 +173,16 @@ class Imatrix:
                 self.datasets = (text(),)
         return entries
 
-    def _check_finite(self, name: str, entry: _Entry) -> None:
+    def _check(self, name: str, entry: _Entry) -> None:
+        """ImatrixError for numbers that no squares of activations sum up to."""
+        largest = _LARGEST * min((count for count in entry.counts if count > 0), default=1)
         for first in range(0, entry.size, _CHECKED_AT_ONCE):
-            count = min(_CHECKED_AT_ONCE, entry.size - first)
-            if not np.isfinite(self._floats(entry.begin + 4 * first, count)).all():
+            numbers = self._floats(entry.begin + 4 * first, min(_CHECKED_AT_ONCE, entry.size - first))
+            if not np.isfinite(numbers).all():
                 raise ImatrixError(f"`{self.path}` holds NaN or infinity for `{name[:80]}`", hint=_RETRY)
+            if numbers.min() < 0 or numbers.max() > largest:
+                message = f"`{self.path}` holds numbers for `{name[:80]}` that are no sums of squares"
+                raise ImatrixError(message, hint=_RETRY)
 
 
 def _cut(text: str) -> str:

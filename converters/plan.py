@@ -14,7 +14,7 @@ from converters.checkpoint import Checkpoint, Config, find_shards, open_checkpoi
 from converters.choose import EMBEDDING, OUTPUT, Choice, Chooser, is_quantizable, needs_imatrix, order
 from converters.entries import Entries
 from converters.errors import CheckpointError, ImatrixError, RecipeError
-from converters.fp8 import find_blocks, split_scales
+from converters.fp8 import FP8, find_blocks, split_scales
 from converters.ggml import DEFAULT_ALIGNMENT, QUANTIZATION_VERSION, padded
 from converters.imatrix import Imatrix
 from converters.recipes import Recipe
@@ -144,9 +144,7 @@ def _choose(
     tied = all(tensor.name != OUTPUT for tensor in mapped)
     chooser = Chooser(recipe, traits, overrides, tied=tied)
     choices = [chooser.choose(tensor.name, tensor.shape) for tensor in mapped]
-    if unused := chooser.unused():
-        hint = "patterns are searched in names such as `blk.0.attn_v.weight`"
-        raise RecipeError(f"`{unused[0]}` fits no tensor that is quantized", hint=hint)
+    chooser.check_used()
     notices = _fallbacks(mapped, choices)
     notices += _check_imatrix(mapped, choices, recipe, imatrix)
     return choices, notices
@@ -178,6 +176,9 @@ def _check_imatrix(
 
 def _check_size(tensor: MappedTensor, imatrix: Imatrix) -> None:
     wanted, found = len(tensor.parts) * tensor.shape[-1], imatrix.size(tensor.name)
+    if imatrix.parts(tensor.name) not in (1, len(tensor.parts)):
+        message = f"`{imatrix.path}` has {imatrix.parts(tensor.name)} counts for `{tensor.name}`"
+        raise ImatrixError(message, hint=f"it must be 1, or {len(tensor.parts)} as there are experts")
     if wanted != found:
         message = f"`{imatrix.path}` has {found:,} columns for `{tensor.name}`, which has {wanted:,}"
         raise ImatrixError(message, hint="it was made for another model")
@@ -196,7 +197,10 @@ class _Parts:
         if source.dtype not in ITEM_BYTES:
             message = f"tensor `{part.name}` of `{source.path}` is {source.dtype}, which cannot be converted"
             raise CheckpointError(message, hint=f"accepted are {', '.join(ITEM_BYTES)}")
-        rows = SourceRows(source, part.first, part.count, self.scales.get(part.name))
+        scale = self.scales.get(part.name)
+        if source.dtype == FP8 and scale is None:  # Embeddings that an adapter has made an output too.
+            raise CheckpointError(f"tensor `{part.name}` of `{source.path}` is FP8 and has no scale")
+        rows = SourceRows(source, part.first, part.count, scale)
         return rows if self.adapter is None else self.adapter.applied(rows)
 
 

@@ -22,10 +22,14 @@ _SAFE: Final = 2.0**15
 """Up to here every block's scale, a 16-bit float, holds the numbers."""
 _HOPELESS: Final = 2.0**23
 """Above what 127 times the largest 16-bit float makes; sums of squares of more could overflow on the way."""
-_HALF_LIMIT: Final = 65520.0
-"""From here on a 16-bit float rounds to infinity."""
+_FLOAT_LIMITS: Final = {"F16": 65520.0, "BF16": (2 - 2.0**-8) * 2.0**127}
+"""From here on the type rounds to infinity."""
 _GRIDS: Final = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S")
 """Types that look numbers up in a grid: ggml ends the process when a NaN is not found there."""
+
+
+NEVER_ALONE: Final = ("IQ2_XXS", "IQ2_XS")
+"""Types that ggml ends the process for when there is no importance matrix, embeddings and output included."""
 
 
 class Fault(Enum):
@@ -40,9 +44,8 @@ def find_fault(floats: Floats, kind: TensorType) -> Fault | None:
     largest = max(float(floats.max()), -float(floats.min()))  # NaN wins in both.
     if not largest < np.inf:
         return Fault.NONFINITE
-    if (kind.name == "F16" and largest >= _HALF_LIMIT) or (kind.block > 1 and largest >= _HOPELESS):
-        return Fault.TOO_LARGE
-    return None
+    limit = _HOPELESS if kind.block > 1 else _FLOAT_LIMITS.get(kind.name, np.inf)
+    return Fault.TOO_LARGE if largest >= limit else None
 
 
 def survives_nonfinite(kind: TensorType) -> bool:
@@ -68,7 +71,7 @@ class Quantizer:
         if kind.name == "F32":
             output.view("<f4")[:] = floats
         elif kind.name == "F16":
-            with np.errstate(over="ignore", under="ignore"):
+            with np.errstate(all="ignore"):
                 output.view("<f2")[:] = floats
         elif kind.name == "BF16":
             self._ggml.ggml_fp32_to_bf16_row_ref(floats.ctypes.data, output.ctypes.data, floats.size)

@@ -45,7 +45,7 @@ class Shape:
         shape = cls(
             layers=config.integer("num_hidden_layers", most=_MAX_LAYERS),
             hidden=config.integer("hidden_size"),
-            feed_forward=config.integer("intermediate_size"),
+            feed_forward=config.integer("intermediate_size", least=2),
             heads=heads,
             # Absent means 32 to transformers, and null means as many as there are heads.
             kv_heads=config.integer(_KV_HEADS, heads if _KV_HEADS in config.values else 32),

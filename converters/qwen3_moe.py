@@ -36,7 +36,7 @@ def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
     shape = Shape.of(config)
     check_behaviour(config, shape)
     _check_routing(config)
-    experts, width = _experts(config), config.integer("moe_intermediate_size")
+    experts, width = _experts(config), config.integer("moe_intermediate_size", least=2)
     stacked = _fused_tensors if _FUSED in checkpoint.tensors else _separate_tensors
     mapped = model_tensors(shape, checkpoint)
     for layer in range(shape.layers):
@@ -55,7 +55,7 @@ def hyperparameters(config: Config) -> Entries:
     entries.u32(f"{GGUF_NAME}.expert_count", experts)
     entries.u32(f"{GGUF_NAME}.expert_used_count", config.integer("num_experts_per_tok", most=experts))
     entries.extend(head_lengths(GGUF_NAME, shape))
-    entries.u32(f"{GGUF_NAME}.expert_feed_forward_length", config.integer("moe_intermediate_size"))
+    entries.u32(f"{GGUF_NAME}.expert_feed_forward_length", config.integer("moe_intermediate_size", least=2))
     if config.values.get("shared_expert_intermediate_size") is not None:  # Qwen3-Coder says 0.
         entries.u32(f"{GGUF_NAME}.expert_shared_feed_forward_length", 0)
     return entries

@@ -39,12 +39,14 @@ class RowReader:
         """`count` rows from the `first` of `rows` on, flat; valid until the same thread's next call."""
         begin, size = (rows.first + first) * rows.columns, count * rows.columns
         floats = self._buffers.take(size)
-        self._widen(rows.tensor, begin, floats)
-        table = floats.reshape(count, rows.columns)
-        if rows.scale is not None:
-            self._scale(table, rows.first + first, rows.scale)
-        for delta in rows.deltas:
-            table += self._change(delta, rows.first + first, count)
+        # What is infinite or no number is found and told later, for whatever reason it is.
+        with np.errstate(all="ignore"):
+            self._widen(rows.tensor, begin, floats)
+            table = floats.reshape(count, rows.columns)
+            if rows.scale is not None:
+                self._scale(table, rows.first + first, rows.scale)
+            for delta in rows.deltas:
+                table += self._change(delta, rows.first + first, count)
         return floats
 
     def _widen(self, tensor: SourceTensor, begin: int, floats: Floats) -> None:
@@ -68,14 +70,15 @@ class RowReader:
 
     def _scale(self, table: Floats, first: int, scale: BlockScale) -> None:
         """Multiplies, then rounds to BF16: what the weights were before they became FP8."""
-        across = scale.tensor.shape[-1]
+        across, columns = scale.tensor.shape[-1], table.shape[1]
         at = 0
         while at < len(table):
             block = (first + at) // scale.rows
             end = min(len(table), (block + 1) * scale.rows - first)
             factors = np.empty(across, np.float32)
             self._widen(scale.tensor, block * across, factors)
-            table[at:end] *= np.repeat(factors, scale.columns)[: table.shape[1]]
+            # A block may be far larger than the matrix.
+            table[at:end] *= np.repeat(factors, min(scale.columns, columns))[:columns]
             at = end
         halves = self._buffers.halves(table.size)
         self._ggml.ggml_fp32_to_bf16_row_ref(table.ctypes.data, halves.ctypes.data, table.size)

@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from converters.documents import parse_object
+from converters.documents import check_regular, parse_object
 from converters.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MAX_HEADER_BYTES: Final = 25_000_000
 _MAX_ELEMENTS: Final = (1 << 63) - 1
 _MAX_RANK: Final = 8
+_LONGEST_NAME: Final = 200
 _RETRY: Final = "download it again"
 
 DTYPE_BITS: Final = {
@@ -65,8 +66,10 @@ class SafetensorsFile:
 
 def _read_header(path: Path) -> dict[str, SourceTensor]:
     try:
+        status = path.stat()
+        check_regular(path, status)
+        size = status.st_size
         with path.open("rb") as file:
-            size = path.stat().st_size
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")
             if len(prefix) < 8 or length > size - 8:
@@ -92,7 +95,9 @@ def _read_header(path: Path) -> dict[str, SourceTensor]:
 
 
 def _tensor(path: Path, name: str, value: Any, start: int) -> SourceTensor:
-    where = f"tensor `{name[:200]}` of `{path}`"
+    where = f"tensor `{name[:_LONGEST_NAME]}` of `{path}`"
+    if len(name) > _LONGEST_NAME:
+        raise CheckpointError(f"{where} has a name of {len(name):,} letters, which no model has")
     if not isinstance(value, dict):
         raise CheckpointError(f"{where} has no description", hint=_RETRY)
     described = cast(dict[str, Any], value)
@@ -113,12 +118,13 @@ def _tensor(path: Path, name: str, value: Any, start: int) -> SourceTensor:
 
 
 def _counts(value: Any) -> tuple[int, ...] | None:
-    """The list as a tuple if it holds a few whole numbers from 0 on, else None."""
+    """The list as a tuple if it holds a few whole numbers from 0 on that fit into 63 bits, else None."""
     if not isinstance(value, list):
         return None
     numbers = cast(list[Any], value)
     if len(numbers) <= _MAX_RANK and all(
-        isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers
+        isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _MAX_ELEMENTS
+        for number in numbers
     ):
         return tuple(numbers)
     return None

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from converters.errors import CheckpointError, OutputError
+from converters.errors import CheckpointError, OutputError, RecipeError
 from converters.plan import Plan, PlannedTensor
-from converters.quantize import Fault, Floats, Quantizer, find_fault, survives_nonfinite
+from converters.quantize import NEVER_ALONE, Fault, Floats, Quantizer, find_fault, survives_nonfinite
 from converters.rows import RowReader
 from converters.sources import SourceRows
-from converters.writer import OutputFile
+from converters.writer import OutputFile, check_target
 
 if TYPE_CHECKING:
     from converters import Progress
@@ -47,8 +47,7 @@ def write_plan(
     plan: Plan, output: Path, threads: int | None, progress: Callable[[Progress], None] | None
 ) -> list[str]:
     """Writes the planned file to `output`; returns notices. Raises OutputError, or CheckpointError for weights."""
-    if Path(os.path.realpath(output)) in {Path(os.path.realpath(file.path)) for file in plan.files}:
-        raise OutputError(f"`{output}` is a file of the checkpoint", hint="give another name with -o")
+    check_output(plan, output)
     workers = max(1, threads or os.cpu_count() or 1)
     with OutputFile(output, plan.size) as file:
         file.write(plan.header, 0)
@@ -75,6 +74,17 @@ def write_plan(
     return line.notices()
 
 
+def check_output(plan: Plan, output: Path) -> None:
+    """OutputError for a place that the file could never be written to, or where it would cost what it is made of."""
+    target = os.path.realpath(output)
+    inputs = {os.path.realpath(file.path): "a file of the checkpoint or the adapter" for file in plan.files}
+    if plan.imatrix is not None:
+        inputs[os.path.realpath(plan.imatrix.path)] = "the importance matrix"
+    if target in inputs:
+        raise OutputError(f"`{output}` is {inputs[target]}", hint="give another name with -o")
+    check_target(Path(target))
+
+
 class _Line:
     """What happens to a piece between the checkpoint and the file; serves all threads."""
 
@@ -92,7 +102,11 @@ class _Line:
         fault = find_fault(floats, kind)
         if fault is not None:
             self._tolerate(piece, fault)
-        data = self._quantizer.convert(floats, columns, kind, self._importance(piece))
+        importance = self._importance(piece)
+        if importance is None and kind.name in NEVER_ALONE:
+            message = f"`{piece.tensor.placed.name}` needs an importance matrix to become {kind.name}"
+            raise RecipeError(message, hint="give one that knows it, or choose a larger type")
+        data = self._quantizer.convert(floats, columns, kind, importance)
         if fault is None and self._quantizer.overflows(floats, data, kind):
             self._tolerate(piece, Fault.TOO_LARGE)
         return data.data
@@ -117,6 +131,7 @@ class _Line:
         """Remembers it if it is allowed; CheckpointError otherwise."""
         kind, source = piece.tensor.placed.kind, piece.rows.tensor
         where = f"tensor `{source.name}` of `{source.path}`"
+        where += ", with the adapter merged," if piece.rows.deltas else ""
         if fault is Fault.TOO_LARGE and not self._allow_nonfinite:
             hint = "convert to bf16 or f32, or let them be infinite with --allow-nonfinite"
             raise CheckpointError(f"{where} has weights that are too large for {kind.name}", hint=hint)

@@ -39,10 +39,13 @@ _WRITTEN_FLAGS: Final = {
     "eos": "tokenizer.ggml.add_eos_token",
     "sep": "tokenizer.ggml.add_sep_token",
 }
+_OTHER_MODEL: Final = "the tokenizer and the weights belong to different models"
 # Control tokens that some models fail to mark as special (`does_token_look_special`).
 _CONTROL_TEXTS: Final = ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
 _CONTROL_FRAMES: Final = (("<|", "|>"), ("<｜", "｜>"), ("<unused", ">"))
 _LONGEST_VOCABULARY: Final = 4_000_000
+_MOST_UNUSED: Final = 1 << 16
+"""Ids without a token, beside as many as there are with one: Qwen3 has 267, to divide its embeddings evenly."""
 
 
 @dataclass(slots=True)
@@ -157,6 +160,28 @@ def _texts_by_id(
 ) -> dict[int, str]:
     """What tokenizer.json and the added tokens name, each id and each text once."""
     by_id: dict[int, str] = {}
+    ids = _ids(tokenizer, added, path)
+    if size > 2 * len(ids) + _MOST_UNUSED:
+        message = f"`{path}` has {len(ids):,} tokens, and config.json says `vocab_size` {size}"
+        raise CheckpointError(message, hint=_OTHER_MODEL)
+    for text, number in ids.items():
+        if not _is_id(number):
+            raise CheckpointError(f"`{path}` gives token `{text[:40]}` the id {_cut(number)}")
+        if number >= size:
+            message = f"`{path}` has a token with id {_cut(number)}, and config.json says `vocab_size` {size}"
+            raise CheckpointError(message, hint=_OTHER_MODEL)
+        if by_id.setdefault(number, text) != text:
+            both = f"`{by_id[number][:40]}` and `{text[:40]}`"
+            raise CheckpointError(f"`{path}` gives the id {number} to {both}")
+    for number in set(range(size)) - by_id.keys():
+        if ids.get(_pad(number), number) != number:
+            message = f"`{path}` has a token `{_pad(number)}`, which names the unused id {number}"
+            raise CheckpointError(message)
+    return by_id
+
+
+def _ids(tokenizer: JsonObject, added: dict[str, JsonObject], path: Path) -> dict[str, Any]:
+    """Text → id, of the vocabulary and the added tokens."""
     listed = cast(JsonObject, tokenizer["model"]).get("vocab")
     if not isinstance(listed, dict) or not listed:
         raise CheckpointError(f"`{path}` has no vocabulary")
@@ -164,22 +189,7 @@ def _texts_by_id(
     for text, token in added.items():
         if ids.setdefault(text, token["id"]) != token["id"]:
             raise CheckpointError(f"`{path}` gives token `{text[:40]}` two ids")
-    for text, number in ids.items():
-        if not _is_id(number):
-            raise CheckpointError(f"`{path}` gives token `{text[:40]}` the id {str(number)[:40]}")
-        if number >= size:
-            message = f"`{path}` has a token with id {number}, and config.json says `vocab_size` {size}"
-            raise CheckpointError(message, hint="the tokenizer and the weights belong to different models")
-        if by_id.setdefault(number, text) != text:
-            raise CheckpointError(
-                f"`{path}` gives the id {number} to `{by_id[number][:40]}` and `{text[:40]}`"
-            )
-    for number in set(range(size)) - by_id.keys():
-        if ids.get(_pad(number), number) != number:
-            raise CheckpointError(
-                f"`{path}` has a token `{_pad(number)}`, which names the unused id {number}"
-            )
-    return by_id
+    return ids
 
 
 def _pad(number: int) -> str:
@@ -260,7 +270,7 @@ def _special_ids(settings: JsonObject, added: list[JsonObject], config: Config, 
     for role, number in found.items():
         if number >= size:
             raise CheckpointError(
-                f"`{config.path}` has `{role}_token_id` {number}, outside of the vocabulary"
+                f"`{config.path}` has `{role}_token_id` {_cut(number)}, outside of the vocabulary"
             )
     return found
 
@@ -278,6 +288,11 @@ def _added_around(tokenizer: JsonObject, settings: JsonObject, path: Path) -> di
         if isinstance(flag, bool):
             flags.setdefault(role, flag)
     return flags
+
+
+def _cut(value: Any) -> str:
+    """For messages: hostile files hold numbers of thousands of digits."""
+    return str(value)[:40]
 
 
 def _is_id(value: Any) -> bool:

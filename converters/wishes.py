@@ -26,8 +26,8 @@ class Overrides:
     ) -> Overrides:
         """From `PATTERN=TYPE` texts and type names; RecipeError for one that makes no sense."""
         return cls(
-            find_type(output) if output else None,
-            find_type(embedding) if embedding else None,
+            None if output is None else find_type(output),
+            None if embedding is None else find_type(embedding),
             tuple(_pattern(text) for text in tensors),
         )
 
@@ -48,6 +48,16 @@ def _pattern(text: str) -> tuple[re.Pattern[str], TensorType]:
     if not separator or not pattern:
         raise RecipeError(f"`{text}` says no type for a tensor", hint="write it as in `attn_v=q8_0`")
     try:
-        return re.compile(pattern.lower()), find_type(kind)
-    except re.error as error:
-        raise RecipeError(f"`{pattern}` is no pattern for tensor names: {error}") from None
+        return compile_pattern(pattern.lower()), find_type(kind)
+    except ValueError as error:
+        raise RecipeError(f"`{pattern[:80]}` is no pattern for tensor names: {error}") from None
+
+
+def compile_pattern(text: str) -> re.Pattern[str]:
+    """A pattern for names; ValueError says why it is none, or one whose meaning depends on who reads it."""
+    if "[[" in text or "[:" in text:
+        raise ValueError("sets within sets mean something else to every reader")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(str(error) or "it is nested too deeply") from None

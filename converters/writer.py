@@ -43,13 +43,20 @@ def pack_header(entries: Entries, tensors: Sequence[PlacedTensor]) -> bytes:
     """The bytes before the data, filled up to the alignment."""
     parts = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(entries)), entries.pack()]
     for tensor in tensors:
-        rank = len(tensor.shape)
+        dimensions = _dimensions(tensor.shape)
+        rank = len(dimensions)
         parts.append(packed_text(tensor.name))
-        parts.append(
-            struct.pack(f"<I{rank}QIQ", rank, *reversed(tensor.shape), tensor.kind.id, tensor.offset)
-        )
+        parts.append(struct.pack(f"<I{rank}QIQ", rank, *dimensions, tensor.kind.id, tensor.offset))
     header = b"".join(parts)
     return header.ljust(padded(len(header), DEFAULT_ALIGNMENT), b"\0")
+
+
+def _dimensions(shape: Sequence[int]) -> tuple[int, ...]:
+    """As ggml counts, row length first; it knows no dimensions of one element at the end."""
+    dimensions = tuple(reversed(shape))
+    while len(dimensions) > 1 and dimensions[-1] == 1:
+        dimensions = dimensions[:-1]
+    return dimensions
 
 
 class OutputFile:
@@ -64,17 +71,11 @@ class OutputFile:
         self._write_lock = threading.Lock()
 
     def __enter__(self) -> OutputFile:
-        if not self.target.parent.is_dir():
-            raise OutputError(f"`{self.target.parent}` is not a folder", hint="make it first")
-        if self.target.exists() and not self.target.is_file():
-            raise OutputError(f"`{self.target}` exists and is not a file", hint="give another name with -o")
-        if _is_something_else(self.target):
-            hint = "give another name with -o, or remove it first"
-            raise OutputError(f"`{self.target}` exists and is no GGUF file: it stays as it is", hint=hint)
+        check_target(self.target)
         try:
             self._descriptor = self._open_locked()
         except OSError as error:
-            raise OutputError(f"`{self.target}` cannot be written: {error.strerror or error}") from error
+            raise self._failure(error) from error
         try:
             self._check_room()
             os.truncate(self._descriptor, self.size)
@@ -143,15 +144,26 @@ class OutputFile:
             return os.write(self._descriptor, view)
 
     def _no_room(self, free: int, missing: int) -> OutputError:
-        sizes = f"{_megabytes(self.size)} MB, and the disk has {_megabytes(free)} MB free"
+        sizes = f"{_megabytes(self.size + _ROOM)} MB, and the disk has {_megabytes(free)} MB free"
         hint = f"free {_megabytes(missing)} MB, or write elsewhere with -o"
         return OutputError(f"`{self.target}` needs {sizes}", hint=hint, missing_bytes=missing)
 
     def _failure(self, error: OSError) -> OutputError:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            free = shutil.disk_usage(self.target.parent).free
-            return self._no_room(free, max(1, self.size + _ROOM - free))
-        return OutputError(f"`{self.target}` cannot be written: {error.strerror or error}")
+        message = f"`{self.target}` cannot be written: {error.strerror or error}"
+        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            return OutputError(message)
+        free = shutil.disk_usage(self.target.parent).free + self._held()
+        missing = self.size + _ROOM - free
+        if missing > 0:
+            return self._no_room(free, missing)
+        # A quota that is used up, or no room for the entry of one more file.
+        return OutputError(message, hint="free some, or write elsewhere with -o", missing_bytes=self.size)
+
+    def _held(self) -> int:
+        """Bytes of the disk that the partial file has taken, and gives back."""
+        if sys.platform == "win32" or self._descriptor < 0:
+            return 0
+        return os.fstat(self._descriptor).st_blocks * 512
 
     def _discard(self) -> None:
         if sys.platform == "win32":
@@ -164,6 +176,18 @@ class OutputFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def check_target(target: Path) -> None:
+    """OutputError for a place where no file can be, or where another kind of file would be lost."""
+    if not target.parent.is_dir():
+        what = "is not a folder" if target.parent.exists() else "does not exist"
+        raise OutputError(f"`{target.parent}` {what}", hint="make that folder first, or write elsewhere")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"`{target}` exists and is not a file", hint="give another name with -o")
+    if _is_something_else(target):
+        hint = "give another name with -o, or remove it first"
+        raise OutputError(f"`{target}` exists and is no GGUF file: it stays as it is", hint=hint)
 
 
 def _megabytes(size: int) -> str:

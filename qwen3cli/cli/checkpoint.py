@@ -6,9 +6,17 @@ from pathlib import Path
 
 from qwen3cli.cli.conversions import ConversionProgress
 from qwen3cli.cli.session import Session
+from qwen3cli.errors import QwenError
 from qwen3cli.machine import ModelFacts
-from qwen3cli.models.checkpoints import RECIPE, find_converted, fingerprint, name_for, one_at_a_time
-from qwen3cli.models.conversion import check_folder, convert_checkpoint
+from qwen3cli.models.checkpoints import (
+    RECIPE,
+    find_converted,
+    fingerprint,
+    is_known,
+    name_for,
+    one_at_a_time,
+)
+from qwen3cli.models.conversion import check_folder, check_room, convert_checkpoint, plan_conversion
 from qwen3cli.models.store import Entry
 from qwen3cli.terminal.progress import Progress
 
@@ -16,27 +24,40 @@ from qwen3cli.terminal.progress import Progress
 def checkpoint_facts(session: Session, folder: Path) -> ModelFacts:
     """The model that the checkpoint in `folder` becomes; raises `InvalidFile` for a folder that is none."""
     check_folder(folder)
-    cache, store = session.config.paths.cache, session.store
-    with Progress(session.console, f"reading {folder.resolve().name}") as bar:
-        key = fingerprint(folder, cache, bar.update)
-    entry = find_converted(store, key)
-    if entry is None:
-        with (
-            Progress(session.console, "waiting for another conversion", unit="share") as bar,
-            one_at_a_time(cache),
-        ):
-            bar.stop()
-            entry = find_converted(store, key) or _converted(session, folder, name_for(folder, key))
-    return store.facts(entry)
+    if not is_known(folder, session.config.paths.cache):
+        # What cannot be converted is refused before gigabytes are read.
+        check_room(plan_conversion(folder, RECIPE), session.store.folder)
+    entry = find_converted(session.store, _key(session, folder)) or _converted(session, folder)
+    return session.store.facts(entry)
 
 
-def _converted(session: Session, folder: Path, name: str) -> Entry:
+def _key(session: Session, folder: Path) -> str:
+    with Progress(session.console, f"reading {folder.absolute().name}") as bar:
+        return fingerprint(folder, session.config.paths.cache, bar.update)
+
+
+def _converted(session: Session, folder: Path) -> Entry:
+    """Convert it, unless another process has done so meanwhile."""
+    waiting = Progress(session.console, "waiting for another conversion", unit="share")
+    with waiting, one_at_a_time(session.config.paths.cache):
+        waiting.stop()
+        # Others may have converted it, or changed it, while this process waited.
+        key = _key(session, folder)
+        return find_converted(session.store, key) or _convert(session, folder, key)
+
+
+def _convert(session: Session, folder: Path, key: str) -> Entry:
+    name = name_for(folder, key)
     notices: list[str] = []
-    label = f"converting {folder.resolve().name} to {RECIPE.upper()}"
+    label = f"converting {folder.absolute().name} to {RECIPE.upper()}"
     with ConversionProgress(session, label, events=False) as progress:
 
         def write(target: Path) -> None:
             notices.extend(convert_checkpoint(folder, target, RECIPE, progress=progress.report))
+            if fingerprint(folder, session.config.paths.cache, lambda done, total: None) != key:
+                raise QwenError(
+                    f"`{folder}` changed while it was converted", "try again when nothing writes to it"
+                )
 
         entry = session.store.add(name, str(folder.absolute()), write)
     for line in notices:

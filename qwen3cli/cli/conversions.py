@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwen3cli.cli.session import Session
+from qwen3cli.models.conversion import free_bytes
 from qwen3cli.terminal.figures import count, size
 from qwen3cli.terminal.progress import Progress as Bar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from converters.plan import Plan
 
 _EVENT_EVERY_S = 0.1
+_SETTLED_S = 0.5
 
 
 class ConversionProgress:
@@ -52,7 +53,8 @@ class ConversionProgress:
 
 
 def _as_event(step: Progress, elapsed: float) -> dict[str, Any]:
-    rate = step.bytes_done / elapsed if elapsed > 0 else 0.0
+    # The first moments say nothing: threads and tables are being made.
+    rate = step.bytes_done / elapsed if elapsed > _SETTLED_S else 0.0
     return {
         "event": "progress",
         "bytes": step.bytes_done,
@@ -60,14 +62,14 @@ def _as_event(step: Progress, elapsed: float) -> dict[str, Any]:
         "tensors": step.tensors_done,
         "tensors_total": step.tensors_total,
         "tensor": step.tensor,
-        "bytes_per_s": round(rate),
+        "bytes_per_s": round(rate) if rate else None,
         "left_s": round((step.bytes_total - step.bytes_done) / rate, 1) if rate else None,
     }
 
 
 def show_plan(session: Session, plan: Plan, quantization: str, folder: Path, threads: int | None) -> None:
     """Print what a conversion into `folder` would write, and what it would need."""
-    free = shutil.disk_usage(_existing(folder)).free
+    free = free_bytes(folder)
     memory = plan.memory(threads or os.cpu_count() or 1)
     bits = plan.tensor_bytes * 8 / plan.parameters
     for line in plan.notices:
@@ -98,8 +100,3 @@ def show_plan(session: Session, plan: Plan, quantization: str, folder: Path, thr
             ("disk", f"{size(plan.size)} in {folder}, which has {size(free)} free"),
         ]
     )
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there: a store that nothing is in yet is not."""
-    return next(path for path in (folder, *folder.parents) if path.is_dir())

@@ -18,6 +18,7 @@ from qwen3cli.machine import MOST_THREADS
 from qwen3cli.models import catalog
 from qwen3cli.models.conversion import convert_checkpoint, parse_overrides, plan_conversion
 from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.store import check_name
 
 
 def convert(
@@ -66,14 +67,18 @@ def convert(
     session: Session = context.obj
     session.as_json = as_json
     source = _folder(checkpoint)
+    if output is not None and name is not None:
+        raise UsageError("`-o` and `--as` exclude each other", "leave one of them out")
+    if name is not None:
+        check_name(name)
     overrides = parse_overrides(tensor_type or [], output_type, embedding_type)
     wishes = Wishes(name, imatrix, adapter, overrides, allow_nonfinite)
     if dry_run:
-        plan = plan_conversion(source, quantization, wishes)
+        plan = plan_conversion(source, quantization, wishes, output)
         place = session.store.folder if output is None else output.absolute().parent
         show_plan(session, plan, find_recipe(quantization).name, place, threads)
         return
-    if (output is None) == (name is None):
+    if output is None and name is None:
         raise UsageError("say where the model goes", "`-o OUT.gguf` writes a file, `--as NAME` installs it")
     notices: list[str] = []
     with ConversionProgress(session, f"converting {source.name or source}", events=as_json) as progress:

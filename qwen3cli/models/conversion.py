@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -51,12 +52,33 @@ def check_folder(folder: Path) -> None:
         read_config(folder)
 
 
-def plan_conversion(source: Path, recipe: str, wishes: Wishes) -> Plan:
-    """What a conversion would write, with our errors only."""
+def plan_conversion(
+    source: Path, recipe: str, wishes: Wishes | None = None, output: Path | None = None
+) -> Plan:
+    """What a conversion would write, with our errors only; of an `output` too that it could not be written to."""
     import converters
 
     with converting(source):
-        return converters.prepare(source, recipe, wishes)
+        plan = converters.prepare(source, recipe, wishes)
+        if output is not None:
+            from converters.stream import check_output
+
+            check_output(plan, output)
+        return plan
+
+
+def check_room(plan: Plan, folder: Path) -> None:
+    """Raise `NotEnough` if the disk of `folder`, which need not be there yet, cannot take what is planned."""
+    missing = plan.size - free_bytes(folder)
+    if missing > 0:
+        sizes = f"{plan.size / 1e9:,.1f} GB, and {missing / 1e9:,.1f} GB of it have no room in {folder}"
+        raise NotEnough(f"the converted model takes {sizes}", "free some space or set `QWEN3_HOME`")
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes of the disk that a folder is on, or will be on."""
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def parse_overrides(tensors: Sequence[str], output: str | None, embedding: str | None) -> Overrides:

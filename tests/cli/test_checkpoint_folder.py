@@ -6,12 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from qwen3cli.demo import CHECKPOINT
+from qwen3cli.models.checkpoints import one_at_a_time
 from tests.conftest import Run
+from tests.converters.checkpoints import write_json
 
 ASK = ("What is 2 + 3?", "--temperature", "0", "--no-think")
 
@@ -24,6 +28,13 @@ def home(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return shutil.copytree(CHECKPOINT, tmp_path / "My finetune")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def installed(qwen3: Run, home: dict[str, str]) -> list[str]:
@@ -82,6 +93,50 @@ def test_json_stays_what_the_contract_says(qwen3: Run, home: dict[str, str], fol
     done = qwen3("chat", str(folder), *ASK, "--json", env=home)
     kinds = {json.loads(line)["event"] for line in done.stdout.splitlines()}
     assert kinds == {"notice", "text", "end"}
+
+
+def test_a_folder_that_changes_meanwhile_is_known_by_what_it_became(
+    qwen3: Run, home: dict[str, str], environ: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "home" / "cache"
+    weights = folder / "model.safetensors"
+    old = weights.read_bytes()
+    with one_at_a_time(cache):
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "qwen3cli", "chat", str(folder), *ASK],
+            env={**environ, **home},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        until(lambda: (cache / "fingerprints.json").exists())
+        weights.write_bytes(old[:-1] + bytes([old[-1] ^ 1]))
+    assert waiting.wait(120) == 0
+    (changed,) = installed(qwen3, home)
+    weights.write_bytes(old)
+    assert qwen3("chat", str(folder), *ASK, env=home).returncode == 0
+    assert len(installed(qwen3, home)) == 2
+    assert changed in installed(qwen3, home)
+
+
+def test_a_file_that_is_gone_is_made_again(
+    qwen3: Run, home: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    qwen3("chat", str(folder), *ASK, env=home)
+    (name,) = installed(qwen3, home)
+    next((tmp_path / "home" / "models" / name).glob("*.gguf")).unlink()
+    assert qwen3("chat", str(folder), *ASK, env=home).returncode == 0
+    assert installed(qwen3, home) == [name]
+
+
+def test_what_cannot_be_converted_is_refused_before_it_is_read(
+    qwen3: Run, home: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    write_json(folder / "config.json", {**config, "quantization_config": {"quant_method": "gptq"}})
+    done = qwen3("chat", str(folder), *ASK, env=home)
+    assert done.returncode == 4
+    assert "GPTQ" in done.stderr
+    assert not (tmp_path / "home" / "cache" / "fingerprints.json").exists()
 
 
 def test_what_is_no_checkpoint_is_refused(qwen3: Run, home: dict[str, str], tmp_path: Path) -> None:

@@ -45,6 +45,31 @@ def test_a_plan_is_what_is_written(qwen3: Run, checkpoint: Path, tmp_path: Path)
     assert planned["disk_free_bytes"] > 0
 
 
+def test_a_plan_refuses_what_the_conversion_would(qwen3: Run, checkpoint: Path, tmp_path: Path) -> None:
+    base = ("convert", str(checkpoint), "--dry-run")
+    for mistake, code, words in (
+        (("--as", "a/b"), 2, "cannot name a model"),
+        (("--as", "a", "-o", "b.gguf"), 2, "exclude each other"),
+        (("-o", str(tmp_path / "absent" / "b.gguf")), 1, "does not exist"),
+        (("-o", str(checkpoint / "model.safetensors")), 1, "is a file of the checkpoint"),
+    ):
+        done = qwen3(*base, *mistake)
+        assert (done.returncode, done.stdout) == (code, ""), mistake
+        assert words in done.stderr
+
+
+def test_what_goes_in_is_never_written_over(qwen3: Run, checkpoint: Path, tmp_path: Path) -> None:
+    imatrix = write_gguf(tmp_path / "im.gguf", MODEL)
+    before = imatrix.read_bytes()
+    (tmp_path / "link.gguf").symlink_to(imatrix)
+    for output in ("im.gguf", "link.gguf"):
+        wanted = ("-q", "iq2_xs", "--imatrix", "im.gguf", "-o", output)
+        done = qwen3("convert", str(checkpoint), *wanted, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "is the importance matrix" in done.stderr
+        assert imatrix.read_bytes() == before
+
+
 def test_a_plan_for_people_needs_no_target(qwen3: Run, checkpoint: Path) -> None:
     done = qwen3("convert", str(checkpoint), "-q", "Q3_K_L", "--dry-run")
     assert done.returncode == 0
@@ -60,8 +85,9 @@ def test_progress_tells_bytes_tensors_rate_and_time_left(
     assert last["event"] == "done"
     assert all(one["event"] == "progress" for one in progress)
     end = progress[-1]
-    assert (end["bytes"], end["tensors"], end["left_s"]) == (end["total"], end["tensors_total"], 0)
-    assert end["bytes_per_s"] > 0
+    assert (end["bytes"], end["tensors"]) == (end["total"], end["tensors_total"])
+    assert all(one["bytes_per_s"] > 0 for one in progress if one["left_s"] is not None)
+    assert end["left_s"] in (0, None)  # None where it was over at once.
     assert len(progress) < 9 * 11  # Told ten times a second, not for each piece.
 
 
@@ -92,7 +118,13 @@ def test_overrides_and_their_mistakes(qwen3: Run, checkpoint: Path, tmp_path: Pa
         (("--tensor-type", "attn_v"), "says no type"),
         (("--tensor-type", "attn_v=q9"), "no tensor type `q9`"),
         (("--tensor-type", "attn_(=q8_0"), "is no pattern"),
-        (("--tensor-type", "attn_x=q8_0"), "fits no tensor"),
+        (("--tensor-type", "attn_x=q8_0"), "decides about no tensor"),
+        (("--tensor-type", "attn=q5_0", "--tensor-type", "attn_v=q8_0"), "`attn_v` decides about no tensor"),
+        (("--tensor-type", "attn_v=q5_0", "--tensor-type", "attn_v=q8_0"), "decides about no tensor"),
+        (("--tensor-type", "a{99999999999999}=q8_0"), "is no pattern"),
+        (("--tensor-type", "(" * 3000 + "=q8_0"), "is no pattern"),
+        (("--tensor-type", "[[:digit:]]=q8_0"), "is no pattern"),
+        (("--output-type", ""), "no tensor type ``"),
         (("-q", "bf16", "--tensor-type", "attn_v=q8_0"), "does not take types"),
     ):
         done = qwen3(*base, *mistake)

@@ -119,6 +119,7 @@ CASES = {
         Model(layers=1, experts=2, tied=False, config={"shared_expert_intermediate_size": 0}),
         ("Q8_0",),
     ),
+    "one-expert": Case("one", Model(layers=2, experts=1, tied=False, seed=15), ("BF16", "Q4_K_M")),
     "odd-rows": Case("odd", _ODD, EVERY),
     "odder-rows": Case("odder", Model(layers=3, hidden=48, feed_forward=80, head=16, seed=11), EVERY),
     "fp8": Case(
@@ -145,7 +146,7 @@ CASES = {
         imatrix=write_gguf,
         tensors=(r"blk\.0\.(attn_v|ffn_down)=q6_k",),
     ),
-    "overrides-tied": Case("tied", _EVEN, ("Q3_K_M", "BF16"), output="q5_k"),
+    "overrides-tied": Case("tied", _EVEN, ("Q3_K_M",), output="q5_k"),
     "shared-embedding": Case("tied", _EVEN, ("Q4_0",), embedding="q4_1"),
     "tied": Case("tiny", Model(), FLOATS),
     "untied-f32": Case("tiny-f32", Model(dtype="F32", tied=False, seed=2), FLOATS),

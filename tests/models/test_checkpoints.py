@@ -3,13 +3,21 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qwen3cli.cli import checkpoint as cli_checkpoint
+from qwen3cli.cli.session import Session
+from qwen3cli.config import Config
 from qwen3cli.demo import CHECKPOINT
+from qwen3cli.errors import QwenError
 from qwen3cli.models import checkpoints
 from qwen3cli.models.checkpoints import fingerprint, name_for
+from qwen3cli.models.conversion import convert_checkpoint
 from qwen3cli.models.memo import Memo
+from qwen3cli.paths import Paths
+from tests.terminal.fakes import console
 
 
 def key_of(folder: Path, cache: Path) -> str:
@@ -43,6 +51,36 @@ def test_large_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert key_of(folder, tmp_path) == first
     monkeypatch.setattr(checkpoints, "_RULES", "other")
     assert key_of(folder, tmp_path) != first
+
+
+def test_other_files_do_not_count(tmp_path: Path) -> None:
+    folder = shutil.copytree(CHECKPOINT, tmp_path / "model")
+    key = key_of(folder, tmp_path)
+    for name in ("trainer_state.json", "optimizer.safetensors", "notes.jinja"):
+        (folder / name).write_text("{}")
+    assert key_of(folder, tmp_path) == key
+
+
+def test_a_folder_changed_during_its_conversion_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(CHECKPOINT, tmp_path / "model")
+    session = Session(console(), Config(Paths(tmp_path / "home")))
+
+    def change(*arguments: Any, **options: Any) -> tuple[str, ...]:
+        notices = convert_checkpoint(*arguments, **options)
+        (folder / "README.md").write_text("new")
+        return notices
+
+    monkeypatch.setattr(cli_checkpoint, "convert_checkpoint", change)
+    with pytest.raises(QwenError, match="changed while it was converted"):
+        cli_checkpoint.checkpoint_facts(session, folder)
+    assert session.store.entries() == []
+
+
+def test_a_hub_cache_has_a_readable_name(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--Qwen--Qwen3-0.6B" / "snapshots" / ("0" * 40)
+    assert name_for(snapshot, "0123456789ab") == "Qwen3-0.6B-0123456789ab"
 
 
 def test_names_are_safe(tmp_path: Path) -> None:
