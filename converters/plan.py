@@ -176,12 +176,12 @@ def _check_imatrix(
 
 def _check_size(tensor: MappedTensor, imatrix: Imatrix) -> None:
     wanted, found = len(tensor.parts) * tensor.shape[-1], imatrix.size(tensor.name)
-    if imatrix.parts(tensor.name) not in (1, len(tensor.parts)):
-        message = f"`{imatrix.path}` has {imatrix.parts(tensor.name)} counts for `{tensor.name}`"
-        raise ImatrixError(message, hint=f"it must be 1, or {len(tensor.parts)} as there are experts")
     if wanted != found:
         message = f"`{imatrix.path}` has {found:,} columns for `{tensor.name}`, which has {wanted:,}"
         raise ImatrixError(message, hint="it was made for another model")
+    if imatrix.parts(tensor.name) not in (1, len(tensor.parts)):
+        message = f"`{imatrix.path}` has {imatrix.parts(tensor.name)} counts for `{tensor.name}`"
+        raise ImatrixError(message, hint=f"it must be 1, or {len(tensor.parts)} as there are experts")
 
 
 @dataclass(frozen=True, slots=True)
