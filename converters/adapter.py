@@ -24,7 +24,7 @@ _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX: Final = "base_model.model."
 _LAYER: Final = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.weight)?")
 _TYPES: Final = ("F32", "F16", "BF16")
-_LONGEST_PATTERN: Final = 200
+_LONGEST_PATTERN, _MOST_REPETITIONS = 200, 3
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 # What changes the arithmetic; the value that leaves it as it is.
 _UNSUPPORTED: Final = {
@@ -129,8 +129,9 @@ class _Scaling:
 
 
 def _pattern(key: str) -> re.Pattern[str]:
-    """As PEFT reads it. A repeated group, or many repetitions, could keep a search busy for years."""
-    if len(key) > _LONGEST_PATTERN or re.search(r"\)[*+?{]", key) or len(re.findall(r"[*+{]", key)) > 3:
+    """As PEFT reads it. A repeated group, many repetitions or choices could keep a search busy for years."""
+    many = max(len(re.findall(r"[*+?{]", key)), key.count("(")) > _MOST_REPETITIONS
+    if many or len(key) > _LONGEST_PATTERN or re.search(r"\)[*+?{]", key):
         hint = "merge it with PEFT's `merge_and_unload`, then convert the result"
         raise CheckpointError(f"`alpha_pattern` has `{key[:80]}`, which is too intricate", hint=hint)
     try:

@@ -2,106 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import struct
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from converters import CheckpointError, convert
+from tests.converters.breakages import (
+    SMALL,
+    WEIGHTS,
+    Breakage,
+    bpe,
+    check_refused,
+    config,
+    content,
+    edit,
+    remove,
+    tokenizer,
+    without,
+)
 from tests.converters.checkpoints import (
-    Model,
-    Stored,
     make_checkpoint,
-    make_tensors,
     make_tokenizer,
     write_json,
-    write_raw_safetensors,
-    write_safetensors,
 )
 
-Breakage = Callable[[Path], object]
-SMALL = Model(layers=1)
-SHARDED = Model(layers=1, shards=2)
-INDEX = "model.safetensors.index.json"
-SECOND = "model-00002-of-00002.safetensors"
-
-
-def remap(tensor: str, file: Any) -> Breakage:
-    return lambda folder: edit(folder, INDEX, lambda value: value["weight_map"].update({tensor: file}))
-
-
-def both_shards(folder: Path) -> None:
-    (folder / INDEX).unlink()
-    (folder / "model-x.safetensors").write_bytes((folder / SECOND).read_bytes())
-
-
-def edit(folder: Path, file: str, change: Callable[[dict[str, Any]], object]) -> None:
-    value = json.loads((folder / file).read_text(encoding="utf-8"))
-    change(value)
-    write_json(folder / file, value)
-
-
-def config(**changes: Any) -> Breakage:
-    return lambda folder: edit(folder, "config.json", lambda value: value.update(changes))
-
-
-def without(file: str, *keys: str) -> Breakage:
-    return lambda folder: edit(folder, file, lambda value: [value.pop(key) for key in keys])
-
-
-def tokenizer(**changes: Any) -> Breakage:
-    return lambda folder: write_json(folder / "tokenizer.json", {**make_tokenizer(), **changes})
-
-
-def bpe(**changes: Any) -> Breakage:
-    return tokenizer(model={**make_tokenizer()["model"], **changes})
-
-
-def content(file: str, data: bytes) -> Breakage:
-    return lambda folder: (folder / file).write_bytes(data)
-
-
-def tensors(change: Callable[[dict[str, Any]], object], dtype: str = "BF16") -> Breakage:
-    def breakage(folder: Path) -> None:
-        made = {name: stored.data for name, stored in make_tensors(SMALL).items()}
-        change(made)
-        stored = {name: Stored(data, dtype) for name, data in made.items()}
-        write_safetensors(folder / "model.safetensors", stored)
-
-    return breakage
-
-
-def cut(file: str, size: int) -> Breakage:
-    return lambda folder: (folder / file).write_bytes((folder / file).read_bytes()[:size])
-
-
-def header(change: Callable[[dict[str, Any]], object]) -> Breakage:
-    """Rewrites the header of model.safetensors and leaves its data."""
-
-    def breakage(folder: Path) -> None:
-        path = folder / "model.safetensors"
-        raw = path.read_bytes()
-        (length,) = struct.unpack("<Q", raw[:8])
-        value = json.loads(raw[8 : 8 + length])
-        change(value)
-        write_raw_safetensors(path, value, raw[8 + length :])
-
-    return breakage
-
-
-def one(name: str, **changes: Any) -> Breakage:
-    return header(lambda value: value[name].update(changes))
-
-
-EMBEDDING, NORM = "model.embed_tokens.weight", "model.norm.weight"
 VOCABULARY = SMALL.vocabulary
 
 BROKEN: dict[str, tuple[Breakage, str]] = {
     # config.json
-    "no config": (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
+    "no config": (remove("config.json"), "has no config.json"),
     "config is no JSON": (content("config.json", b"{"), "is not valid JSON"),
     "config is a list": (content("config.json", b"[]"), "not hold a JSON object"),
     "config is not UTF-8": (content("config.json", b'{"\xff": 1}'), "is not UTF-8"),
@@ -128,12 +57,17 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "norm epsilon is infinite": (config(rms_norm_eps=float("inf")), "`rms_norm_eps`"),
     "tied is text": (config(tie_word_embeddings="yes"), "`tie_word_embeddings`"),
     "other activation": (config(hidden_act="gelu"), "gelu"),
+    "activation of a thousand letters": (config(hidden_act="x" * 1000), "the activation `xxxx"),
     "sliding window": (config(use_sliding_window=True, max_window_layers=0), "sliding-window"),
     "rope scaling of another kind": (config(rope_scaling={"rope_type": "dynamic", "factor": 2}), "dynamic"),
     "yarn without its context": (config(rope_scaling={"rope_type": "yarn", "factor": 2}), "original_max"),
     "rope scaling is text": (config(rope_scaling="yarn"), "`rope_scaling`"),
     "linear scaling without its factor": (config(rope_scaling={"rope_type": "linear"}), "`factor`"),
     "linear scaling by nothing": (config(rope_scaling={"rope_type": "linear", "factor": 0}), "`factor`"),
+    "yarn with a context beyond 32 bits": (
+        config(rope_scaling={"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 1 << 40}),
+        "has 1099511627776 as `original_max_position_embeddings`",
+    ),
     "two rope scalings": (
         config(rope_parameters={"rope_type": "default"}, rope_scaling={"rope_type": "linear", "factor": 2}),
         "two rope scalings",
@@ -151,55 +85,9 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "embedding model": (content("modules.json", b"[]"), "is an embedding model"),
     "reranker": (content("README.md", b"# Qwen3-Reranker-0.6B"), "is a reranker"),
     # weights: files
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
-    "weights are empty": (content("model.safetensors", b""), "cut off in its header"),
-    "header is cut": (cut("model.safetensors", 100), "cut off in its header"),
-    "header length is huge": (content("model.safetensors", b"\xff" * 100), "cut off in its header"),
-    "header is no JSON": (content("model.safetensors", struct.pack("<Q", 4) + b"nope"), "is not valid JSON"),
-    "header is not UTF-8": (content("model.safetensors", struct.pack("<Q", 2) + b"\xff\xff"), "not UTF-8"),
-    "header is a list": (
-        content("model.safetensors", struct.pack("<Q", 2) + b"[]"),
-        "not hold a JSON object",
-    ),
-    "data is cut": (cut("model.safetensors", 60_000), "is cut off"),
-    "data is cut by one byte": (cut("model.safetensors", -1), "is cut off"),
-    "bytes behind the data": (lambda folder: append(folder, b"\0"), "1 bytes after its last tensor"),
-    "tensors are no objects": (header(lambda value: value.update({NORM: 1})), "has no description"),
-    "no dtype": (header(lambda value: value[NORM].pop("dtype")), "lacks a dtype"),
-    "shape is text": (one(NORM, shape="64"), "lacks a dtype, a shape"),
-    "negative shape": (one(NORM, shape=[-64]), "lacks a dtype, a shape"),
-    "shape of truth values": (one(NORM, shape=[True]), "lacks a dtype, a shape"),
-    "shape of 100 dimensions": (one(NORM, shape=[1] * 100), "lacks a dtype, a shape"),
-    "overflowing shape": (one(NORM, shape=[2**40, 2**40]), "impossible shape"),
-    "empty tensor": (one(NORM, shape=[0]), "impossible shape"),
-    "shape of another size": (one(NORM, shape=[63]), "which is not [63] of BF16"),
-    "unknown dtype": (one(NORM, dtype="F17"), "unknown dtype `F17`"),
-    "offsets are swapped": (header(lambda value: value[NORM]["data_offsets"].reverse()), "which is not"),
-    "one offset": (one(NORM, data_offsets=[0]), "lacks a dtype, a shape"),
-    "tensors overlap": (header(lambda value: shift(value[NORM], -2)), "overlaps another"),
-    "hole between tensors": (header(lambda value: shift(value[NORM], 2)), "has a hole before"),
-    "first tensor not at 0": (
-        header(lambda value: [shift(one, 2) for one in described(value)]),
-        "has a hole",
-    ),
-    # weights: tensors
-    "missing tensor": (
-        tensors(lambda made: made.pop("model.layers.0.mlp.up_proj.weight")),
-        "lacks the tensor",
-    ),
-    "missing head": (config(tie_word_embeddings=False), "lacks the tensor `lm_head.weight`"),
-    "superfluous tensor": (
-        tensors(lambda made: made.update({"model.layers.0.self_attn.q_proj.bias": made[NORM]})),
-        "is not part of a Qwen3ForCausalLM",
-    ),
-    "LoRA adapter": (tensors(lambda made: made.update({"base.lora_A.weight": made[NORM]})), "LoRA adapter"),
-    "tensor of the wrong shape": (
-        tensors(lambda made: made.update({EMBEDDING: made[EMBEDDING].T})),
-        f"has the shape [64, {VOCABULARY}] instead of [{VOCABULARY}, 64]",
-    ),
-    "weights in whole numbers": (tensors(lambda _: None, dtype="I16"), "is I16"),
+    "no weights": (remove(WEIGHTS), "has no model.safetensors"),
     # tokenizer
-    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer.json"),
+    "no tokenizer": (remove("tokenizer.json"), "has no tokenizer.json"),
     "tokenizer is no BPE": (bpe(type="Unigram"), "is a Unigram tokenizer"),
     "no model in the tokenizer": (tokenizer(model=None), "only byte-level BPE"),
     "unknown pre-tokenizer": (tokenizer(pre_tokenizer={"type": "Whitespace"}), "splits text"),
@@ -224,6 +112,9 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
     "two tokens, one id": (bpe(vocab={"a": 1, "b": 1}), "the id 1 to `a` and `b`"),
     "one token, two ids": (bpe(vocab={"a": 1, "<think>": 2}), "`<think>` two ids"),
     "id outside of the embeddings": (bpe(vocab={"a": VOCABULARY}), f"id {VOCABULARY}"),
+    "far more ids than tokens": (config(vocab_size=4_000_000), "has 276 tokens, and config.json says"),
+    "id of 4,000 digits": (bpe(vocab={"a": 10**4000}), "has a token with id 1000"),
+    "special id of 4,000 digits": (config(mask_token_id=10**4000), "`mask_token_id` 1000"),
     "added tokens are no list": (tokenizer(added_tokens={"a": 1}), "is not a list"),
     "added token is text": (tokenizer(added_tokens=["a"]), "is no token"),
     "added token with the name of an unused id": (
@@ -241,109 +132,22 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
 }
 
 
-def append(folder: Path, data: bytes) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes() + data)
-
-
-def described(value: dict[str, Any]) -> list[dict[str, Any]]:
-    return [tensor for name, tensor in value.items() if name != "__metadata__"]
-
-
-def shift(tensor: dict[str, Any], by: int) -> None:
-    tensor["data_offsets"] = [offset + by for offset in tensor["data_offsets"]]
-
-
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_checkpoint_gets_a_sentence(name: str, tmp_path: Path) -> None:
     breakage, reason = BROKEN[name]
     folder = make_checkpoint(tmp_path / "model", SMALL)
     breakage(folder)
-    check(folder, reason)
-
-
-SHARDS_BROKEN: dict[str, tuple[Breakage, str]] = {
-    "missing shard": (lambda folder: (folder / SECOND).unlink(), f"lacks its shard `{SECOND}`"),
-    "cut shard": (cut(SECOND, 5000), "is cut off"),
-    "no weight map": (without(INDEX, "weight_map"), "has no `weight_map`"),
-    "empty weight map": (content(INDEX, b'{"weight_map": {}}'), "has no `weight_map`"),
-    "shard outside of the folder": (
-        remap(NORM, "../x.safetensors"),
-        "no file name",
-    ),
-    "shard by absolute path": (
-        remap(NORM, "/x.safetensors"),
-        "no file name",
-    ),
-    "shard is a number": (
-        remap(NORM, 7),
-        "no file name",
-    ),
-    "shard with a name beyond any file system": (
-        remap(NORM, "x" * 5000 + ".safetensors"),
-        "no file name",
-    ),
-    "shard is another file": (
-        remap(NORM, "config.json"),
-        "no file name",
-    ),
-    "index names a tensor too many": (
-        remap("x", SECOND),
-        "tensor `x` is missing",
-    ),
-    "index lacks a tensor": (
-        lambda folder: edit(folder, INDEX, lambda value: value["weight_map"].pop(NORM)),
-        f"tensor `{NORM}`",
-    ),
-    "tensor in both shards": (
-        both_shards,
-        "and in",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", SHARDS_BROKEN)
-def test_broken_shards_get_a_sentence(name: str, tmp_path: Path) -> None:
-    breakage, reason = SHARDS_BROKEN[name]
-    folder = make_checkpoint(tmp_path / "model", SHARDED)
-    breakage(folder)
-    check(folder, reason)
+    check_refused(folder, reason)
 
 
 def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path) -> None:
-    check(tmp_path / "absent", "does not exist")
+    check_refused(tmp_path / "absent", "does not exist")
+    check_refused(tmp_path / ("x" * 300), "cannot be read: File name too long")
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    check(tmp_path / "model.gguf", "is a file")
+    check_refused(tmp_path / "model.gguf", "is a file")
     (tmp_path / "pickled").mkdir()
     write_json(tmp_path / "pickled" / "config.json", {"architectures": ["Qwen3ForCausalLM"]})
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(CheckpointError) as caught:
         convert(tmp_path / "pickled", tmp_path / "out.gguf", "f16")
     assert "pickled" in (caught.value.hint or "")
-
-
-def test_shards_without_index_are_found(tmp_path: Path) -> None:
-    folder = make_checkpoint(tmp_path / "model", SHARDED)
-    (folder / INDEX).unlink()
-    assert convert(folder, tmp_path / "out.gguf", "f16").tensors == 13
-
-
-def test_derived_buffers_of_old_exports_are_left_out(tmp_path: Path) -> None:
-    folder = make_checkpoint(tmp_path / "model", SMALL)
-    made = make_tensors(SMALL)
-    made["model.layers.0.self_attn.rotary_emb.inv_freq"] = made[NORM]
-    write_safetensors(folder / "model.safetensors", made)
-    assert convert(folder, tmp_path / "out.gguf", "f16").tensors == 13
-
-
-def check(folder: Path, reason: str) -> None:
-    output = folder.parent / "out.gguf"
-    with pytest.raises(CheckpointError) as caught:
-        convert(folder, output, "q8_0", threads=1)
-    message = str(caught.value)
-    assert reason in message
-    assert str(folder) in message
-    assert len(message) < 500
-    assert not message.endswith(".")
-    assert "\n" not in message
-    assert not [path for path in folder.parent.iterdir() if "out.gguf" in path.name]
