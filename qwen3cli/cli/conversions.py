@@ -1,15 +1,21 @@
-"""What a person or a script sees of a conversion: the plan, and how far it is."""
+"""Carrying out `qwen3 convert`, and what a person or a script sees of it: the plan, and how far it is."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from converters.recipes import find_recipe
+from converters.wishes import Wishes
 from qwen3cli.cli.session import Session
-from qwen3cli.models.conversion import free_bytes
+from qwen3cli.models.conversion import convert_checkpoint, free_bytes, plan_conversion
+from qwen3cli.models.reference import ModelRef
 from qwen3cli.terminal.figures import count, size
 from qwen3cli.terminal.progress import Progress as Bar
 
@@ -17,7 +23,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from converters import Progress
-    from converters.plan import Plan
 
 _EVENT_EVERY_S = 0.1
 _SETTLED_S = 0.5
@@ -67,15 +72,71 @@ def _as_event(step: Progress, elapsed: float) -> dict[str, Any]:
     }
 
 
-def show_plan(session: Session, plan: Plan, quantization: str, folder: Path, threads: int | None) -> None:
-    """Print what a conversion into `folder` would write, and what it would need."""
+@dataclass(frozen=True)
+class Job:
+    """What `qwen3 convert` was asked for; the model goes to the file `output`, or into the store as `name`."""
+
+    source: Path
+    quantization: str
+    wishes: Wishes
+    output: Path | None
+    name: str | None
+    threads: int | None
+
+
+def run_job(session: Session, job: Job) -> None:
+    """Convert, show how far it is, and say what was made."""
+    notices: list[str] = []
+    label = f"converting {job.source.name or job.source}"
+    with ConversionProgress(session, label, events=session.as_json) as progress:
+
+        def write(target: Path) -> None:
+            notices.extend(
+                convert_checkpoint(
+                    job.source,
+                    target,
+                    job.quantization,
+                    job.wishes,
+                    threads=job.threads,
+                    progress=progress.report,
+                )
+            )
+
+        place, bytes_ = _written(session, job, write)
+    for line in notices:
+        session.notice(line)
+    if session.as_json:
+        session.console.json({"event": "done", "output": place, "bytes": bytes_})
+    else:
+        session.console.talk(
+            f"wrote {place} ({bytes_ / 1e6:,.1f} MB); `qwen3 chat {shlex.quote(place)}` runs it"
+        )
+
+
+def _written(session: Session, job: Job, write: Callable[[Path], None]) -> tuple[str, int]:
+    """Have the file made; gives the words that name it from now on, and its size."""
+    output = job.output
+    if output is None:
+        entry = session.store.add(job.name or "", str(job.source.absolute()), write)
+        return entry.name, entry.facts.file_bytes
+    write(output)
+    # A bare word without the suffix would be taken for a name.
+    place = str(output) if ModelRef.parse(str(output)).kind == "path" else f"./{output}"
+    return place, output.stat().st_size
+
+
+def show_plan(session: Session, job: Job) -> None:
+    """Print what a conversion would write, and what it would need."""
+    plan = plan_conversion(job.source, job.quantization, job.wishes, job.output)
+    folder = session.store.folder if job.output is None else job.output.absolute().parent
     free = free_bytes(folder)
-    memory = plan.memory(threads or os.cpu_count() or 1)
-    bits = plan.tensor_bytes * 8 / plan.parameters
     for line in plan.notices:
         session.notice(line)
     if plan.size > free:
         session.notice(f"`{folder}` has {size(free)} free: {size(plan.size - free)} are missing")
+    quantization = find_recipe(job.quantization).name
+    memory = plan.memory(job.threads or os.cpu_count() or 1)
+    bits = plan.tensor_bytes * 8 / plan.parameters
     if session.as_json:
         types = {
             name: {"tensors": tensors, "bytes": bytes_} for name, (tensors, bytes_) in plan.by_type.items()
@@ -85,18 +146,16 @@ def show_plan(session: Session, plan: Plan, quantization: str, folder: Path, thr
         event |= {"bits_per_weight": round(bits, 4), "memory_bytes": memory}
         session.console.json({**event, "disk_bytes": plan.size, "disk_free_bytes": free})
         return
-    console = session.console
     rows = [(name, f"{tensors:,}", size(bytes_)) for name, (tensors, bytes_) in plan.by_type.items()]
-    console.table(rows, ("TYPE", "TENSORS", "SIZE"), right=(1, 2))
-    console.result("\n")
-    console.table(
-        [
-            ("quantization", quantization),
-            ("parameters", count(plan.parameters)),
-            ("tensors", f"{len(plan.tensors):,}"),
-            ("output", f"{size(plan.size)} ({plan.size:,} bytes)"),
-            ("bits per weight", f"{bits:.2f}"),
-            ("memory", f"about {size(memory)}"),
-            ("disk", f"{size(plan.size)} in {folder}, which has {size(free)} free"),
-        ]
-    )
+    session.console.table(rows, ("TYPE", "TENSORS", "SIZE"), right=(1, 2))
+    session.console.result("\n")
+    facts = [
+        ("quantization", quantization),
+        ("parameters", count(plan.parameters)),
+        ("tensors", f"{len(plan.tensors):,}"),
+        ("output", f"{size(plan.size)} ({plan.size:,} bytes)"),
+        ("bits per weight", f"{bits:.2f}"),
+        ("memory", f"about {size(memory)}"),
+        ("disk", f"{size(plan.size)} in {folder}, which has {size(free)} free"),
+    ]
+    session.console.table(facts)

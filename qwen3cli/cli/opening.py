@@ -15,7 +15,7 @@ from qwen3cli.machine import ModelFacts
 from qwen3cli.models import catalog, fit
 from qwen3cli.models.conversion import demo_facts
 from qwen3cli.models.facts import read_facts
-from qwen3cli.models.reference import DEMO, ModelRef
+from qwen3cli.models.reference import DEMO, ModelRef, is_folder
 from qwen3cli.models.trust import check_once
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.progress import Progress
@@ -87,7 +87,7 @@ def find_facts(session: Session, text: str) -> ModelFacts:
             " `qwen3 chat demo` works at once",
         )
     hint = f"`qwen3 list` shows what is installed; {HOW_TO_GET_ONE}"
-    if Path(text).is_dir():
+    if is_folder(text):
         hint = f"to chat with the folder, write `./{text}`"
     raise ModelNotFound(f"there is no model `{text}`", hint)
 
@@ -131,20 +131,13 @@ def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[Model
     """Opens models by reference with these options."""
 
     def open_by_name(text: str) -> tuple[ModelFacts, Engine]:
-        folder = checkpoint_folder(text)
-        facts = find_facts(session, text) if folder is None else checkpoint_facts(session, folder)
+        if ModelRef.parse(text).kind == "path" and is_folder(text):
+            facts = checkpoint_facts(session, Path(text).expanduser())
+        else:
+            facts = find_facts(session, text)
         return facts, open_model(session, facts, options)
 
     return open_by_name
-
-
-def checkpoint_folder(text: str) -> Path | None:
-    """The folder that `text` is the path of, if it is one."""
-    try:
-        path = Path(text).expanduser()
-        return path if ModelRef.parse(text).kind == "path" and path.is_dir() else None
-    except (OSError, RuntimeError):  # It cannot be looked at, or there is no such user.
-        return None
 
 
 def _facts_of_path(text: str) -> ModelFacts:

@@ -59,11 +59,20 @@ def _is_path(text: str) -> bool:
     if text.lower().endswith(".gguf"):
         return True
     separated = "/" in text or os.sep in text or text in (".", "..")
-    return separated and (text.startswith((".", "/", "~")) or _exists(text))
+    return separated and (text.startswith((".", "/", "~")) or exists(text))
 
 
-def _exists(text: str) -> bool:
+def exists(text: str) -> bool:
+    """Whether there is a file or folder of that path."""
     try:
         return Path(text).exists()
     except OSError:  # Too long for a path, or in a folder that may not be read.
+        return False
+
+
+def is_folder(text: str) -> bool:
+    """Whether there is a folder of that path, which may begin with `~`."""
+    try:
+        return Path(text).expanduser().is_dir()
+    except (OSError, RuntimeError):  # As above, or there is no such user.
         return False
