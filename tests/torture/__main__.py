@@ -1,0 +1,146 @@
+"""`python -m tests.torture [SUITE ...] [--count N] [--seed N]`: runs long suites whole, and prints their figures."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.converters.watched import each
+from tests.torture import full_disk, truncations, weights
+from tests.torture.kills import Killed, Moment, Scene
+from tests.torture.mutations import Tally
+from tests.torture.steps import PHASES
+from tests.torture.subjects import SUBJECTS
+
+_MUTATIONS, _KILLS_A_MODE = 10_000, 56
+_CLASSES_SHOWN = 40
+Suite = Callable[[Path, argparse.Namespace], list[str]]
+
+
+def mutations(folder: Path, options: argparse.Namespace) -> list[str]:
+    """Random damage; what went wrong."""
+    tally = Tally()
+    count = options.count or _MUTATIONS
+    for seed, outcome in each(
+        "tests.torture.mutations:mutate", range(options.seed, options.seed + count), folder
+    ):
+        tally.add(seed, outcome)
+    for subject in SUBJECTS:
+        whole, refused = (tally.outcomes[subject, outcome] for outcome in ("file", "sentence"))
+        print(f"  {subject:20} {whole:6,} whole files {refused:6,} sentences")
+    print(f"  {'all':20} {tally.count('file'):6,} whole files {tally.count('sentence'):6,} sentences")
+    print(f"  {len(tally.reasons) - 1} classes of sentences; the most frequent:")
+    for reason, number in tally.reasons.most_common(_CLASSES_SHOWN):
+        print(f"  {number:6,}  {reason}")
+    (seconds, slow), (growth, large) = tally.slowest, tally.largest
+    print(
+        f"  slowest: {seconds:.2f} s (mutation {slow}); most memory: {growth / 1e6:.1f} MB (mutation {large})"
+    )
+    return tally.failures
+
+
+def odd_weights(folder: Path, options: argparse.Namespace) -> list[str]:
+    """Every recipe with numbers that weights never are; what went wrong."""
+    failures: list[str] = []
+    outcomes: Counter[str] = Counter()
+    listed = list(weights.odd_ones())
+    if options.count:
+        listed = random.Random(options.seed).sample(listed, options.count)
+    for argument, outcome in each("tests.torture.weights:attempt", weights.arguments(listed), folder):
+        odd = weights.Odd(**argument)
+        problem = outcome.failure or weights.judged(odd, outcome.value)
+        if problem:
+            failures.append(f"{odd}: {problem}")
+        else:
+            outcomes["sentences" if "sentence" in outcome.value else "whole files"] += 1
+    print(
+        f"  {len(listed):,} conversions: {outcomes['whole files']:,} whole files, {outcomes['sentences']:,} sentences"
+    )
+    return failures
+
+
+def cut_files(folder: Path, options: argparse.Namespace) -> list[str]:
+    """Files cut off at every byte; what was taken for whole."""
+    failures: list[str] = []
+    for name, refused, taken in truncations.every_cut(folder):
+        print(f"  {name:24} {refused:6,} refused")
+        failures += [f"{name}: cut to {size} bytes it is taken for whole" for size in taken]
+    return failures
+
+
+def kills(folder: Path, options: argparse.Namespace) -> list[str]:
+    """SIGKILL at moments of all phases; what was left that must not be."""
+    scene = Scene(folder)
+    moments = list(scene.moments(options.count or _KILLS_A_MODE))
+    failures: list[str] = []
+
+    def strike(number: int, moment: Moment) -> Killed | None:
+        try:
+            return scene.strike(moment, number)
+        except (AssertionError, OSError, ValueError) as error:
+            failures.append(f"{moment}: {error}")
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        killed = [one for one in pool.map(strike, range(len(moments)), moments) if one]
+    found = Counter((one.phase, one.found) for one in killed)
+    print(f"  {len(killed)} kills; runs that were over before: {len(moments) - len(killed) - len(failures)}")
+    print(f"  {'':24} {'kills':>6}  then there was {'nothing':>8} {'the old':>8} {'the new':>8}")
+    for phase in PHASES:
+        nothing, old, new = (found[phase, what] for what in ("absent", "old", "new"))
+        print(f"  {phase:24} {nothing + old + new:6} {nothing:24} {old:8} {new:8}")
+    failures += [
+        f"no kill in the phase `{phase}`" for phase in PHASES if not any(one.phase == phase for one in killed)
+    ]
+    return failures
+
+
+def disk(folder: Path, options: argparse.Namespace) -> list[str]:
+    """A disk without room; what went wrong."""
+    told = full_disk.run_cases(folder)
+    if isinstance(told, str):
+        print(f"  left out, since no disk can be mounted here: {told}")
+        return []
+    for one in told:
+        print(f"  {one.case:40} {' '.join(one.said.split()).replace(str(folder), '')[:150]}")
+    return [f"{one.case}: {one.problem}: {one.said}" for one in told if one.problem]
+
+
+SUITES: dict[str, Suite] = {
+    "mutations": mutations,
+    "truncations": cut_files,
+    "weights": odd_weights,
+    "kills": kills,
+    "disk": disk,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the suites that are named, or all; 1 if anything went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("suite", nargs="*", choices=[*SUITES, []], metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("--count", type=int, default=0, help="how many; kills: for each of the four modes")
+    parser.add_argument("--seed", type=int, default=0, help="of the first mutation, or of a sample")
+    options = parser.parse_args(arguments)
+    failed = False
+    for name in options.suite or SUITES:
+        print(f"{name}:", flush=True)
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+            failures = SUITES[name](Path(folder).resolve(), options)
+        for failure in failures:
+            print(f"  FAILED {failure}")
+        failed = failed or bool(failures)
+        print(f"  {len(failures)} failures in {time.monotonic() - begin:.0f} s\n", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
