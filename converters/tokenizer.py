@@ -44,7 +44,7 @@ _OTHER_MODEL: Final = "the tokenizer and the weights belong to different models"
 _CONTROL_TEXTS: Final = ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
 _CONTROL_FRAMES: Final = (("<|", "|>"), ("<｜", "｜>"), ("<unused", ">"))
 _LONGEST_VOCABULARY: Final = 4_000_000
-_MOST_UNUSED: Final = 1 << 16
+_MOST_UNUSED: Final = 1 << 18
 """Ids without a token, beside as many as there are with one: Qwen3 has 267, to divide its embeddings evenly."""
 
 
