@@ -104,7 +104,7 @@ CASES = {
     "every-type": Case("even", _EVEN, ALONE),
     "every-type-imatrix": Case("even", _EVEN, EVERY, imatrix=write_gguf),
     "grouped": Case("grouped", _GROUPED, ALONE),
-    "grouped-dat": Case("grouped", _GROUPED, EVERY, imatrix=write_dat),
+    "grouped-dat": Case("grouped", _GROUPED, (*NEEDY, "Q4_0", "Q5_0", "Q4_K_M", "IQ4_XS"), imatrix=write_dat),
     "experts": Case("Qwen3-4x1M-A2", _EXPERTS, ALONE),
     "experts-imatrix": Case("experts", _EXPERTS, EVERY, imatrix=write_gguf),
     "eight-experts": Case("eight", _EIGHT, ALONE),
