@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -144,9 +145,8 @@ def test_what_is_no_folder_gets_a_sentence(tmp_path: Path) -> None:
         check_refused(checkpoint, reason, Wishes(adapter=folder), error=AdapterError, named=folder)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="named pipes")
 def test_a_named_pipe_does_not_hang(tmp_path: Path) -> None:
-    import os
-
     checkpoint = make_checkpoint(tmp_path / "model", MODEL)
     for file in (SETTINGS, WEIGHTS):
         adapter = make_adapter(tmp_path / file / "lora", PAIR)

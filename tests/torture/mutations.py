@@ -148,6 +148,8 @@ def _remove(path: Path) -> None:
 @cache
 def _place(name: str, folder: Path) -> _Place:
     own = folder / name
+    if own.exists():  # A child that died has left it.
+        shutil.rmtree(own)
     wishes = SUBJECTS[name].make(own)
     whole = {path: path.read_bytes() for path in own.rglob("*") if path.is_file()}
     return _Place(own, whole, wishes)
