@@ -15,11 +15,11 @@ from tests.converters.checkpoints import (
     Model,
     Stored,
     make_tensors,
-    make_tokenizer,
     write_json,
     write_raw_safetensors,
     write_safetensors,
 )
+from tests.converters.vocabulary import make_tokenizer
 
 Breakage = Callable[[Path], object]
 SMALL = Model(layers=1)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from converters import RECIPES, Overrides, Wishes
-from tests.converters.checkpoints import TEMPLATE, Model, make_tokenizer, make_tokenizer_config
+from tests.converters.checkpoints import Model
 from tests.converters.imatrices import write_dat, write_gguf
+from tests.converters.vocabulary import TEMPLATE, make_tokenizer, make_tokenizer_config
 
 FLOATS = ("F32", "F16", "BF16", "Q8_0")
 EVERY = tuple(RECIPES)

@@ -1,4 +1,4 @@
-"""Makes tiny Qwen3 checkpoints, the same bytes every time: a safetensors writer, a tokenizer, random weights.
+"""Makes tiny Qwen3 checkpoints, the same bytes every time: a safetensors writer, random weights.
 
 Standard library and numpy, so that tests need neither torch nor transformers. The weights come from a linear
 congruential generator written out here, not from numpy's, whose streams may change between versions.
@@ -16,25 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.tokenizer import QWEN2_PATTERN
+from tests.converters.vocabulary import ADDED, MERGES, make_tokenizer, make_tokenizer_config
 
 Array = npt.NDArray[Any]
-
-ADDED = (
-    ("<|endoftext|>", True),
-    ("<|im_start|>", True),
-    ("<|im_end|>", True),
-    ("<|fim_pad|>", False),
-    ("<tool_call>", False),
-    ("</tool_call>", False),
-    ("<think>", False),
-    ("</think>", False),
-)
-MERGES = ("Ġ t", "h e", "Ġt he", "i n", "e r", "Ġ a", "o n", "Ġa n", "Ġan d", "' s", "1 2", "å ¥")
-TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "<|im_start|>assistant\n"
-)
 
 
 @dataclass(frozen=True)
@@ -122,88 +106,6 @@ def make_config(model: Model) -> dict[str, Any]:
         **({"quantization_config": {**blocks, "weight_block_size": [*model.fp8]}} if model.fp8 else {}),
         **model.config,
     }
-
-
-def make_tokenizer() -> dict[str, Any]:
-    """Byte-level BPE as Qwen's: 256 bytes, a few merges, added tokens."""
-    vocab = {letter: number for number, letter in enumerate(byte_letters())}
-    for merge in MERGES:
-        vocab[merge.replace(" ", "")] = len(vocab)
-    added = [
-        {
-            "id": len(vocab) + number,
-            "content": text,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": special,
-        }
-        for number, (text, special) in enumerate(ADDED)
-    ]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-    split = {"type": "Split", "pattern": {"Regex": QWEN2_PATTERN}, "behavior": "Isolated", "invert": False}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "normalizer": {"type": "NFC"},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
-        "post_processor": byte_level,
-        "decoder": byte_level,
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "",
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "vocab": vocab,
-            "merges": list(MERGES),
-        },
-    }
-
-
-def make_tokenizer_config() -> dict[str, Any]:
-    first = 256 + len(MERGES)
-    decoder = {
-        str(first + number): {
-            "content": text,
-            "lstrip": False,
-            "normalized": False,
-            "rstrip": False,
-            "single_word": False,
-            "special": special,
-        }
-        for number, (text, special) in enumerate(ADDED)
-    }
-    return {
-        "add_bos_token": False,
-        "add_prefix_space": False,
-        "added_tokens_decoder": decoder,
-        "additional_special_tokens": ["<|im_start|>", "<|im_end|>"],
-        "bos_token": None,
-        "chat_template": TEMPLATE,
-        "clean_up_tokenization_spaces": False,
-        "eos_token": "<|im_end|>",
-        "errors": "replace",
-        "model_max_length": 512,
-        "pad_token": "<|endoftext|>",
-        "split_special_tokens": False,
-        "tokenizer_class": "Qwen2Tokenizer",
-        "unk_token": None,
-    }
-
-
-def byte_letters() -> list[str]:
-    """GPT-2's printable letter of each byte."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in printable]
-    letters = {byte: chr(byte) for byte in printable}
-    letters |= {byte: chr(256 + number) for number, byte in enumerate(hidden)}
-    return [letters[byte] for byte in printable + hidden]
 
 
 def tensor_shapes(model: Model) -> dict[str, tuple[int, ...]]:

@@ -20,11 +20,8 @@ from tests.converters.breakages import (
     tokenizer,
     without,
 )
-from tests.converters.checkpoints import (
-    make_checkpoint,
-    make_tokenizer,
-    write_json,
-)
+from tests.converters.checkpoints import make_checkpoint, write_json
+from tests.converters.vocabulary import make_tokenizer
 
 VOCABULARY = SMALL.vocabulary
 

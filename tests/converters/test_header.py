@@ -14,7 +14,7 @@ import pytest
 from converters import convert
 from converters.errors import HeaderError
 from converters.header import read_header
-from tests.converters.checkpoints import TEMPLATE, Model, make_checkpoint
+from tests.converters.checkpoints import Model, make_checkpoint
 from tests.converters.ggufs import (
     ARCHITECTURE,
     ARRAY,
@@ -29,6 +29,7 @@ from tests.converters.ggufs import (
     texts,
     write,
 )
+from tests.converters.vocabulary import TEMPLATE
 
 U32_ONE = struct.pack("<I", 1)
 FORTY_KEYS = [entry(f"key.{number}", U32, U32_ONE) for number in range(40)]

@@ -21,7 +21,8 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from tests.converters.checkpoints import Model, make_tokenizer, make_tokenizer_config, write_json
+from tests.converters.checkpoints import Model, write_json
+from tests.converters.vocabulary import make_tokenizer, make_tokenizer_config
 
 THREADS = 2
 HEADING = f"{'mean KL':>9} {'max KL':>9} {'argmax equal':>13}"

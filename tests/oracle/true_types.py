@@ -17,15 +17,9 @@ from pathlib import Path
 from converters import RECIPES, Overrides, prepare
 from converters.choose import OUTPUT, Chooser
 from converters.rules import Traits
-from tests.converters.checkpoints import (
-    Model,
-    make_config,
-    make_tokenizer,
-    make_tokenizer_config,
-    tensor_shapes,
-    write_json,
-)
+from tests.converters.checkpoints import Model, make_config, tensor_shapes, write_json
 from tests.converters.imatrices import write_dat
+from tests.converters.vocabulary import make_tokenizer, make_tokenizer_config
 from tests.oracle.upstream import CACHE, Planned, dry_run_upstream
 
 _VOCABULARY = 151936

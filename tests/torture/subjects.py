@@ -10,15 +10,9 @@ from pathlib import Path
 from converters import RECIPES, Wishes
 from tests.converters.adapters import PREFIX, embedding_lora, lora, make_adapter
 from tests.converters.cases import CARD
-from tests.converters.checkpoints import (
-    TEMPLATE,
-    Model,
-    make_checkpoint,
-    make_tokenizer,
-    make_tokenizer_config,
-    random_floats,
-)
+from tests.converters.checkpoints import Model, make_checkpoint, random_floats
 from tests.converters.imatrices import write_dat, write_gguf
+from tests.converters.vocabulary import TEMPLATE, make_tokenizer, make_tokenizer_config
 
 FEW = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_1", "Q4_K_M", "IQ4_NL")
 _SMALL = Model(layers=1, hidden=32, feed_forward=32, heads=2, kv_heads=1, head=16)
