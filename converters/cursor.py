@@ -18,6 +18,7 @@ Scalar = int | float | bool | str
 SCALARS: Final = {kind: struct.Struct(f"<{code}") for kind, code in SCALAR_FORMATS.items()}
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+_LONGEST: Final = 240
 _RETRY: Final = "download or convert it again"
 
 
@@ -104,11 +105,11 @@ class Cursor:
 
     def refused(self, reason: str, hint: str = _RETRY) -> HeaderError:
         """The error for something that no whole file has."""
-        return HeaderError(f"`{self.path}` is not a valid GGUF file: {reason}", hint=hint)
+        return HeaderError(f"`{self.path}` is not a valid GGUF file: {_shortened(reason)}", hint=hint)
 
     def truncated(self, where: str, detail: str = "it was cut off") -> HeaderError:
         """The error for a file that ends too early."""
-        return HeaderError(f"`{self.path}` ends in the middle of {where}: {detail}", hint=_RETRY)
+        return HeaderError(f"`{self.path}` ends in the middle of {_shortened(where)}: {detail}", hint=_RETRY)
 
     def _bytes(self, what: str, limit: int) -> bytes:
         size = self.u64(f"the length of {what}")
@@ -118,3 +119,8 @@ class Cursor:
             raise self.refused(f"{what} is {size:,} bytes long, and {limit:,} are the limit")
         self.at += size
         return self.data[self.at - size : self.at]
+
+
+def _shortened(text: str) -> str:
+    """A key may have a thousand letters, all of them rubbish."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"

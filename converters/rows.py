@@ -6,7 +6,9 @@ Knows memory-mapped files and number formats; not which tensor the rows belong t
 from __future__ import annotations
 
 import functools
+import os
 import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from converters.errors import CheckpointError
 from converters.library import ggml
 from converters.sources import BlockScale, Delta, SourceRows
 
@@ -32,7 +35,7 @@ class RowReader:
 
     def __init__(self, files: Iterable[SafetensorsFile]) -> None:
         self._ggml = ggml()
-        self._mapped: dict[Path, Bytes] = {file.path: file.map() for file in files}
+        self._mapped = {file.path: _Mapped(file.path) for file in files}
         self._buffers = _Buffers()
 
     def read(self, rows: SourceRows, first: int, count: int) -> Floats:
@@ -52,7 +55,7 @@ class RowReader:
     def _widen(self, tensor: SourceTensor, begin: int, floats: Floats) -> None:
         item = ITEM_BYTES[tensor.dtype]
         start = tensor.begin + begin * item
-        raw = self._mapped[tensor.path][start : start + floats.size * item]
+        raw = self._mapped[tensor.path].read(start, floats.size * item)
         if tensor.dtype == "BF16":
             # A shift, so NaN and subnormals survive; safetensors may place a tensor at an odd address.
             aligned = raw if raw.ctypes.data % 2 == 0 else np.array(raw, np.uint8)
@@ -103,6 +106,25 @@ class RowReader:
         for row in range(rank):
             self._widen(delta.a, row * tokens + first, left[row])
         return np.transpose(left)
+
+
+class _Mapped:
+    """A memory-mapped file. A page of it that somebody has cut off would end the process, so its size is looked at."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("rb")
+            self._bytes: Bytes = np.memmap(self._file, np.uint8, "r")
+        except (OSError, ValueError) as error:  # An empty file cannot be mapped.
+            raise CheckpointError(f"`{path}` cannot be read: {error}") from error
+        weakref.finalize(self, self._file.close)
+
+    def read(self, begin: int, size: int) -> Bytes:
+        """`size` bytes from `begin` on; CheckpointError if the file has become shorter."""
+        if os.fstat(self._file.fileno()).st_size < self._bytes.size:
+            raise CheckpointError(f"`{self._path}` was cut off while it was read")
+        return self._bytes[begin : begin + size]
 
 
 class _Buffers(threading.local):

@@ -1,4 +1,4 @@
-"""Reads one safetensors file: a validated header, and tensors as views of memory-mapped bytes.
+"""Reads one safetensors file: a validated header, and where in the file each tensor is.
 
 Format: https://github.com/huggingface/safetensors. The rules of its reference implementation are held here:
 tensors lie side by side without hole or overlap, from the end of the header to the end of the file.
@@ -9,14 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from converters.documents import check_regular, parse_object
 from converters.errors import CheckpointError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 # A model of 235B parameters needs 5 MB; the format allows 100 MB, which would cost gigabytes to parse.
 _MAX_HEADER_BYTES: Final = 25_000_000
@@ -56,12 +52,6 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tensors = _read_header(path)
-
-    def map(self) -> npt.NDArray[np.uint8]:
-        """The bytes of the whole file, memory-mapped."""
-        import numpy as np
-
-        return np.memmap(self.path, dtype=np.uint8, mode="r")
 
 
 def _read_header(path: Path) -> dict[str, SourceTensor]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from converters.documents import JsonObject, read_object, read_text
 from converters.entries import Entries
 from converters.errors import CheckpointError
+
+_LONGEST_NAME: Final = 200
+"""It becomes part of a metadata key, which has a limit of its own."""
 
 
 def add_chat_template(entries: Entries, folder: Path, settings: JsonObject) -> None:
@@ -53,5 +56,8 @@ def _named(template: Any, folder: Path) -> dict[str, str]:
         name, text = entry.get("name"), entry.get("template")
         if not isinstance(name, str) or not name or not isinstance(text, str):
             raise CheckpointError(f"`{folder}` has a chat template that is neither text nor a named text")
+        if len(name) > _LONGEST_NAME:
+            message = f"`{folder}` has a chat template with a name of {len(name):,} letters"
+            raise CheckpointError(message, hint=f"shorten it to {_LONGEST_NAME}")
         named[re.sub("[^A-Za-z0-9]", "_", name)] = text
     return named

@@ -126,6 +126,14 @@ BROKEN: dict[str, tuple[Breakage, str]] = {
         ),
         "neither text nor a named text",
     ),
+    "chat template with a name of 2,000 letters": (
+        lambda folder: edit(
+            folder,
+            "tokenizer_config.json",
+            lambda value: value.update({"chat_template": [{"name": "x" * 2000, "template": "y"}]}),
+        ),
+        "a name of 2,000 letters",
+    ),
 }
 
 

@@ -88,6 +88,7 @@ HOSTILE: dict[str, tuple[File, str]] = {
         keys(count=entry("imatrix.chunk_count", U64, struct.pack("<Q", 1 << 40))),
         "claims to be made of 1,099,511,627,776 chunks",
     ),
+    "key of a thousand letters": (keys(more=entry("x" * 1000, 99, b"")), "has the unknown value type 99"),
     "no tensors": (File(tensors={}), "holds sums of 0 tensors"),
     "counts only": (File(tensors={COUNTS: usual()[COUNTS]}), "holds sums of 0 tensors"),
     "no counts": (lacking(COUNTS), "has no counts, or no 32-bit floats"),

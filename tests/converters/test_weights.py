@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from math import inf, nan
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from converters import RECIPES, Overrides, RecipeError, Wishes, convert
+from converters import RECIPES, CheckpointError, Overrides, Progress, RecipeError, Wishes, convert
 from converters.quantize import NEVER_ALONE
 from tests.converters.breakages import NORM, WEIGHTS, check_refused
 from tests.converters.cases import NEEDY
@@ -112,6 +114,36 @@ def test_embeddings_and_output_do_not_end_the_process_for_want_of_an_imatrix(
             with pytest.raises(RecipeError, match=f"`{name}` needs an importance matrix to become {kind}"):
                 convert(checkpoint, tmp_path / "out.gguf", "q8_0", Wishes(imatrix=known, overrides=overrides))
             assert not (tmp_path / "out.gguf").exists()
+
+
+def cut_off(argument: str, folder: Path) -> list[str]:
+    """Runs in a child: somebody cuts the weights off, or takes them away, while they are converted."""
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    checkpoint = make_checkpoint(folder / "model", Model(layers=4))
+    weights = checkpoint / WEIGHTS
+
+    def meddle(_: Progress) -> None:
+        if argument == "cut":
+            os.truncate(weights, 20_000)
+        elif weights.exists():
+            weights.unlink()
+
+    try:
+        convert(checkpoint, folder / "out.gguf", "q8_0", threads=1, progress=meddle)
+    except CheckpointError as error:
+        return [str(error), *(path.name for path in folder.iterdir())]
+    return []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="open files stay as they are there")
+def test_weights_that_are_cut_off_meanwhile_do_not_end_the_process(tmp_path: Path) -> None:
+    """As they would if they were mapped into memory: a page that is gone is a signal."""
+    function, folder = "tests.converters.test_weights:cut_off", tmp_path / "worker-0"
+    (_, outcome), (_, unlinked) = each(function, ["cut", "gone"], tmp_path, workers=1)
+    message, *left = outcome.checked
+    assert message == f"`{folder}/model/{WEIGHTS}` was cut off while it was read"
+    assert sorted(left) == ["errors.txt", "model"]
+    assert unlinked.checked == []
 
 
 def test_no_recipe_dies_of_odd_numbers(tmp_path: Path) -> None:
