@@ -7,12 +7,14 @@ import random
 import shutil
 from math import inf, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from converters import RECIPES, CheckpointError, Overrides, Progress, RecipeError, Wishes, convert
-from converters.quantize import NEVER_ALONE
+import converters.stream
+from converters import RECIPES, CheckpointError, Overrides, RecipeError, Wishes, convert
+from converters.quantize import NEVER_ALONE, Quantizer
 from tests.converters.breakages import NORM, WEIGHTS, check_refused
 from tests.converters.cases import NEEDY
 from tests.converters.checkpoints import Model, encode, make_checkpoint, make_tensors, write_safetensors
@@ -122,14 +124,18 @@ def cut_off(argument: str, folder: Path) -> list[str]:
     checkpoint = make_checkpoint(folder / "model", Model(layers=4))
     weights = checkpoint / WEIGHTS
 
-    def meddle(_: Progress) -> None:
-        if argument == "cut":
-            os.truncate(weights, 20_000)
-        elif weights.exists():
-            weights.unlink()
+    class Meddling(Quantizer):
+        # In the thread that reads, so that it is never in the middle of reading.
+        def convert(self, *arguments: Any, **named: Any) -> Any:
+            if argument == "cut":
+                os.truncate(weights, 20_000)
+            else:
+                weights.unlink(missing_ok=True)
+            return super().convert(*arguments, **named)
 
+    converters.stream.Quantizer = Meddling
     try:
-        convert(checkpoint, folder / "out.gguf", "q8_0", threads=1, progress=meddle)
+        convert(checkpoint, folder / "out.gguf", "q8_0", threads=1)
     except CheckpointError as error:
         return [str(error), *(path.name for path in folder.iterdir())]
     return []
@@ -137,7 +143,7 @@ def cut_off(argument: str, folder: Path) -> list[str]:
 
 @pytest.mark.skipif(os.name == "nt", reason="open files stay as they are there")
 def test_weights_that_are_cut_off_meanwhile_do_not_end_the_process(tmp_path: Path) -> None:
-    """As they would if they were mapped into memory: a page that is gone is a signal."""
+    """They are mapped into memory, and to touch a page that is gone is a signal."""
     function, folder = "tests.converters.test_weights:cut_off", tmp_path / "worker-0"
     (_, outcome), (_, unlinked) = each(function, ["cut", "gone"], tmp_path, workers=1)
     message, *left = outcome.checked
