@@ -154,7 +154,7 @@ def test_weights_that_are_cut_off_meanwhile_do_not_end_the_process(tmp_path: Pat
 
 def test_no_recipe_dies_of_odd_numbers(tmp_path: Path) -> None:
     """A sample; `python -m tests.torture weights` runs them all."""
-    sample = random.Random(11).sample(list(odd_ones()), 45)
+    sample = random.Random(11).sample(list(odd_ones()), 35)
     for argument, outcome in each("tests.torture.weights:attempt", arguments(sample), tmp_path):
         odd = Odd(**argument)
         assert judged(odd, outcome.checked) is None, odd

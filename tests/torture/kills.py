@@ -84,6 +84,11 @@ class Scene:
             for number, step in enumerate(_spread(run.phases, count - timed)):
                 yield Moment(mode, Strike(step, _HOW[number % len(_HOW)]))
 
+    def phase(self, moment: Moment) -> str | None:
+        """The phase of its step; None for a point in time."""
+        step = moment.strike.at
+        return None if step < 0 else self._runs[moment.mode].phases[step]
+
     def strike(self, moment: Moment, number: int) -> Killed | None:
         """Kills a run, looks at what is left, and lets the next run finish; None if the run was faster.
 

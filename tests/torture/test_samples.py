@@ -16,13 +16,24 @@ from tests.torture.truncations import every_cut
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL, locks and disks of POSIX")
 
 
-@pytest.mark.parametrize("mode", [Mode(store=False, over=False), Mode(store=True, over=True)], ids=str)
+SAMPLE = {
+    Mode(store=False, over=False): ("making the file", "header", "middle pieces", "sync of its folder"),
+    Mode(store=True, over=True): (
+        "late pieces",
+        "rename of the file",
+        "manifest",
+        "installing",
+        "cleaning up",
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", SAMPLE, ids=str)
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new(mode: Mode, tmp_path: Path) -> None:
     scene = Scene(tmp_path, [mode])
-    moments = list(scene.moments(40))
-    # A point in time, then steps of several phases: they take turns.
-    killed = [scene.strike(moment, number) for number, moment in enumerate([moments[3], *moments[8::4]])]
-    assert len({one.phase for one in killed if one}) >= 5
+    chosen = {scene.phase(moment): moment for moment in scene.moments(60)}
+    killed = [scene.strike(chosen[phase], number) for number, phase in enumerate((*SAMPLE[mode], None))]
+    assert {one.phase for one in killed if one} >= {*SAMPLE[mode]}
 
 
 def test_a_full_disk_is_told_with_figures_and_leaves_nothing(tmp_path: Path) -> None:
