@@ -74,12 +74,13 @@ class Told:
 def run_cases(folder: Path, cases: Sequence[Case] = CASES) -> list[Told] | str:
     """What came of them; or why this machine lets nobody mount a disk."""
     names = json.dumps([case.name for case in cases])
-    command = [sys.executable, "-m", __name__, str(folder), names]
-    reason = "there is no mount"
-    for alone in ([], ["unshare", "--user", "--map-root-user", "--mount"])[
-        :: -1 if shutil.which("unshare") else 1
-    ]:
-        done = subprocess.run([*alone, *command], cwd=ROOT, capture_output=True, encoding="utf-8")
+    ways = [["unshare", "--user", "--map-root-user", "--mount"]] if shutil.which("unshare") else []
+    reason = ""
+    for number, way in enumerate([*ways, []]):
+        own = folder / f"{number}"
+        own.mkdir()
+        command = [*way, sys.executable, "-m", __name__, str(own), names]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
         if done.returncode == 0:
             return [Told(**one) for one in json.loads(done.stdout)]
         reason = (done.stderr.strip().splitlines() or ["?"])[-1]
