@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -17,6 +18,7 @@ from converters.errors import CheckpointError, ImatrixError, RecipeError
 from converters.fp8 import FP8, find_blocks, split_scales
 from converters.ggml import DEFAULT_ALIGNMENT, QUANTIZATION_VERSION, padded
 from converters.imatrix import Imatrix
+from converters.quantize import NEVER_ALONE
 from converters.recipes import Recipe
 from converters.registry import Architecture, MappedTensor, Part, find_architecture
 from converters.rows import ITEM_BYTES
@@ -37,10 +39,14 @@ _THREAD_BYTES: Final = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
-    """A tensor to be written and the rows it is made of, in order: one part, or one for each expert."""
+    """A tensor to be written and the rows it is made of, in order: one part, or one for each expert.
+
+    `weighted` says that the importance matrix knows its columns.
+    """
 
     placed: PlacedTensor
     parts: tuple[SourceRows, ...]
+    weighted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ def make_plan(folder: Path, recipe: Recipe, wishes: Wishes) -> Plan:
     imatrix = None if wishes.imatrix is None else Imatrix(wishes.imatrix)
     choices, notices = _choose(mapped, architecture, config, recipe, wishes.overrides, imatrix)
     parts = _Parts(checkpoint, scales, adapter)
-    planned = _placed(mapped, choices, parts)
+    planned = _placed(mapped, choices, parts, imatrix)
     count = count_parameters(mapped)
     card = describe(folder, config, count, wishes.name, adapter and adapter.name)
     entries = Entries()
@@ -157,11 +163,14 @@ def _check_imatrix(
     without: list[str] = []
     for tensor, choice in zip(mapped, choices, strict=True):
         kind = choice.kind
-        known = imatrix is not None and tensor.name in imatrix
+        known = _is_known(tensor, imatrix)
         if not known and needs_imatrix(recipe, tensor.name, kind):
             lacking = "needs an importance matrix" if imatrix is None else "is not in the importance matrix"
             hint = "give one with --imatrix, or choose a larger quantization"
             raise RecipeError(f"`{tensor.name}` {lacking} to become {kind.name}", hint=hint)
+        if not known and kind.name in NEVER_ALONE:
+            message = f"`{tensor.name}` needs an importance matrix to become {kind.name}"
+            raise RecipeError(message, hint="give one that knows it, or choose a larger type")
         if imatrix is None or not is_quantizable(tensor.name, tensor.shape) or kind.block == 1:
             continue
         if not known:
@@ -174,8 +183,20 @@ def _check_imatrix(
     return [f"`{imatrix.path}` does not know {len(missing)} tensors, such as `{missing[0]}`"]
 
 
+def _is_known(tensor: MappedTensor, imatrix: Imatrix | None) -> bool:
+    """Whether the matrix has the tensor; one for embeddings counts only if it fits, as in llama.cpp."""
+    if imatrix is None or tensor.name not in imatrix:
+        return False
+    return tensor.name != EMBEDDING or imatrix.size(tensor.name) == _columns(tensor)
+
+
+def _columns(tensor: MappedTensor) -> int:
+    """Columns over all experts, as an importance matrix counts them."""
+    return len(tensor.parts) * tensor.shape[-1]
+
+
 def _check_size(tensor: MappedTensor, imatrix: Imatrix) -> None:
-    wanted, found = len(tensor.parts) * tensor.shape[-1], imatrix.size(tensor.name)
+    wanted, found = _columns(tensor), imatrix.size(tensor.name)
     if wanted != found:
         message = f"`{imatrix.path}` has {found:,} columns for `{tensor.name}`, which has {wanted:,}"
         raise ImatrixError(message, hint="it was made for another model")
@@ -205,14 +226,15 @@ class _Parts:
 
 
 def _placed(
-    mapped: Sequence[MappedTensor], choices: Sequence[Choice], parts: _Parts
+    mapped: Sequence[MappedTensor], choices: Sequence[Choice], parts: _Parts, imatrix: Imatrix | None
 ) -> tuple[PlannedTensor, ...]:
     planned: list[PlannedTensor] = []
     offset = 0
     for tensor, choice in zip(mapped, choices, strict=True):
         nbytes = choice.kind.row_bytes(prod(tensor.shape))
         placed = PlacedTensor(tensor.name, tensor.shape, choice.kind, offset, nbytes)
-        planned.append(PlannedTensor(placed, tuple(parts.rows(part) for part in tensor.parts)))
+        rows = tuple(parts.rows(part) for part in tensor.parts)
+        planned.append(PlannedTensor(placed, rows, choice.kind.block > 1 and _is_known(tensor, imatrix)))
         offset += padded(nbytes, DEFAULT_ALIGNMENT)
     return tuple(planned)
 
@@ -239,8 +261,9 @@ def _refuse_other_uses(folder: Path) -> None:
         )
     card = folder / "README.md"
     heading = b""
+    # One that cannot be read is told as a notice by who reads it whole.
     if card.is_file():
-        with card.open("rb") as file:
+        with contextlib.suppress(OSError), card.open("rb") as file:
             heading = file.read(_HEADING_BYTES).lower()
     if "qwen3-reranker" in folder.name.lower() or b"# qwen3-reranker" in heading:
         raise CheckpointError(f"`{folder}` is a reranker, and only chat and base models can be converted")

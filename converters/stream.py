@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from converters.errors import CheckpointError, OutputError, RecipeError
+from converters.errors import CheckpointError, OutputError
 from converters.plan import Plan, PlannedTensor
-from converters.quantize import NEVER_ALONE, Fault, Floats, Quantizer, find_fault, survives_nonfinite
+from converters.quantize import Fault, Floats, Quantizer, find_fault, survives_nonfinite
 from converters.rows import RowReader
 from converters.sources import SourceRows
 from converters.writer import OutputFile, check_target
@@ -102,11 +102,7 @@ class _Line:
         fault = find_fault(floats, kind)
         if fault is not None:
             self._tolerate(piece, fault)
-        importance = self._importance(piece)
-        if importance is None and kind.name in NEVER_ALONE:
-            message = f"`{piece.tensor.placed.name}` needs an importance matrix to become {kind.name}"
-            raise RecipeError(message, hint="give one that knows it, or choose a larger type")
-        data = self._quantizer.convert(floats, columns, kind, importance)
+        data = self._quantizer.convert(floats, columns, kind, self._importance(piece))
         if fault is None and self._quantizer.overflows(floats, data, kind):
             self._tolerate(piece, Fault.TOO_LARGE)
         return data.data
@@ -119,13 +115,9 @@ class _Line:
         ]
 
     def _importance(self, piece: _Piece) -> Floats | None:
-        name, kind = piece.tensor.placed.name, piece.tensor.placed.kind
-        if self._imatrix is None or kind.block == 1 or name not in self._imatrix:
+        if self._imatrix is None or not piece.tensor.weighted:
             return None
-        columns = piece.rows.columns
-        if self._imatrix.size(name) != len(piece.tensor.parts) * columns:  # Only embeddings get here.
-            return None
-        return self._imatrix.weights(name, piece.part, columns)
+        return self._imatrix.weights(piece.tensor.placed.name, piece.part, piece.rows.columns)
 
     def _tolerate(self, piece: _Piece, fault: Fault) -> None:
         """Remembers it if it is allowed; CheckpointError otherwise."""

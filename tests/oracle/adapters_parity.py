@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 from converters import AdapterError, Wishes, convert, prepare
 from tests.oracle.logits import (
     HEADING,
+    MOST_KL,
     THREADS,
     Shape,
     be_quiet,
@@ -36,7 +37,6 @@ from tests.oracle.logits import (
 )
 from tests.oracle.upstream import CACHE
 
-MOST_KL = 1e-6
 MOST_APART = 1e-5
 """Of the largest number of the tensor: the order of sums, and no more."""
 

@@ -25,6 +25,7 @@ from tests.converters.checkpoints import Model, write_json
 from tests.converters.vocabulary import make_tokenizer, make_tokenizer_config
 
 THREADS = 2
+MOST_KL = 1e-6
 HEADING = f"{'mean KL':>9} {'max KL':>9} {'argmax equal':>13}"
 
 

@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM
 from converters import convert
 from tests.oracle.logits import (
     HEADING,
+    MOST_KL,
     THREADS,
     Comparison,
     Shape,
@@ -33,7 +34,6 @@ from tests.oracle.logits import (
 )
 from tests.oracle.upstream import CACHE, quantize_upstream
 
-MOST_KL = 1e-6
 SHAPES = {
     "0.6B's ratios, tied": Shape(heads=16, kv_heads=8, hidden=256, head=32, tied=True),
     "4B's ratios, tied, wide heads": Shape(heads=32, kv_heads=8, hidden=320, head=64, tied=True),
