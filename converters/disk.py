@@ -1,4 +1,4 @@
-"""Locks that die with their process, and renames that outlast a power cut."""
+"""Locks that die with their process, renames that outlast a power cut, and what a full disk lacks."""
 
 from __future__ import annotations
 
@@ -41,3 +41,11 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def lacks_entries(folder: Path) -> bool:
+    """Whether the disk of `folder` has no room for one more file, however small; some disks do not count them."""
+    if sys.platform == "win32":
+        return False
+    room = os.statvfs(folder)
+    return room.f_files > 0 and room.f_favail == 0

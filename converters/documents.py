@@ -13,8 +13,12 @@ from converters.errors import CheckpointError
 
 JsonObject = dict[str, Any]
 
-_LIMIT: Final = 64 << 20
-"""Qwen3's tokenizer.json has 11 MB; nothing else comes near."""
+_LIMIT: Final = 20 << 20
+"""Bytes. Qwen3's tokenizer.json has 11 MB; nothing else comes near."""
+_COSTS: Final = {"[": 1, "{": 1, ",": 1, ":": 2}
+_MOST: Final = 1_800_000
+"""What a document may cost, each about 100 bytes of memory: Qwen3's tokenizer.json 920,000, a token that is
+added to it 22."""
 
 
 def read_object(path: Path) -> JsonObject:
@@ -49,8 +53,13 @@ def check_regular(path: Path, status: os.stat_result) -> None:
         raise CheckpointError(f"`{path}` is not a regular file")
 
 
-def parse_object(text: str, path: Path) -> JsonObject:
-    """The JSON object in `text`; `path` names it in errors. A key that occurs twice is refused."""
+def parse_object(text: str, path: Path, most: int = _MOST) -> JsonObject:
+    """The JSON object in `text`; `path` names it in errors. A key that occurs twice is refused.
+
+    Counted before it is parsed: a document of a few megabytes can take hundreds in memory.
+    """
+    if sum(text.count(mark) * cost for mark, cost in _COSTS.items()) > most:
+        raise CheckpointError(f"`{path}` holds far more values than such a file of any checkpoint")
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

@@ -44,7 +44,8 @@ class AdapterError(ConversionError):
 class OutputError(ConversionError):
     """The target cannot be written.
 
-    `missing_bytes` is set when the disk is too full, `busy` when another conversion is writing it.
+    `missing_bytes` is set when the disk is too full (0 where only the entry of a file has no room), `busy` when
+    another conversion is writing it.
     """
 
     def __init__(

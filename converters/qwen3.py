@@ -6,6 +6,7 @@ Qwen3's query and key are not permuted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,10 +67,11 @@ def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
     """All tensors, each checked for its shape."""
     shape = Shape.of(checkpoint.config)
     check_behaviour(checkpoint.config, shape)
-    mapped = model_tensors(shape, checkpoint)
-    for layer in range(shape.layers):
-        mapped += attention_tensors(shape, layer) + _feed_forward_tensors(shape, layer)
-    return match_tensors(checkpoint, mapped)
+
+    def layer_tensors(layer: int) -> list[MappedTensor]:
+        return attention_tensors(shape, layer) + _feed_forward_tensors(shape, layer)
+
+    return match_tensors(checkpoint, shape, layer_tensors)
 
 
 def hyperparameters(config: Config) -> Entries:
@@ -101,7 +103,7 @@ def check_behaviour(config: Config, shape: Shape) -> None:
         )
 
 
-def model_tensors(shape: Shape, checkpoint: Checkpoint) -> list[MappedTensor]:
+def _model_tensors(shape: Shape, checkpoint: Checkpoint) -> list[MappedTensor]:
     """What stands outside of the layers; tied embeddings need no lm_head, and one that is there is kept."""
     table = (shape.vocabulary, shape.hidden)
     mapped = [
@@ -143,10 +145,29 @@ def plain(source: str, target: str, shape: tuple[int, ...]) -> MappedTensor:
     return MappedTensor(target, shape, (Part.whole(source, shape),))
 
 
-def match_tensors(checkpoint: Checkpoint, mapped: list[MappedTensor]) -> list[MappedTensor]:
-    """`mapped`, once the checkpoint is known to have just those; CheckpointError otherwise."""
-    expected: set[str] = set()
-    for part in (part for tensor in mapped for part in tensor.parts):
+def match_tensors(
+    checkpoint: Checkpoint, shape: Shape, layer_tensors: Callable[[int], list[MappedTensor]]
+) -> list[MappedTensor]:
+    """The model's tensors and those of each layer, once the checkpoint is known to have just those.
+
+    Raises CheckpointError at the first that does not match. Layers are asked for one by one, so a configuration
+    that claims thousands of tensors costs no more than the checkpoint has.
+    """
+    mapped = _model_tensors(shape, checkpoint)
+    expected = {part.name for tensor in mapped for part in _found_parts(checkpoint, tensor)}
+    for layer in range(shape.layers):
+        tensors = layer_tensors(layer)
+        expected |= {part.name for tensor in tensors for part in _found_parts(checkpoint, tensor)}
+        mapped += tensors
+    for name, tensor in checkpoint.tensors.items():
+        if name not in expected and not name.endswith(_DERIVED):
+            raise _superfluous(checkpoint, tensor)
+    return mapped
+
+
+def _found_parts(checkpoint: Checkpoint, tensor: MappedTensor) -> tuple[Part, ...]:
+    """The parts of `tensor`, all of which the checkpoint has in their shape; CheckpointError otherwise."""
+    for part in tensor.parts:
         found = checkpoint.tensors.get(part.name)
         if found is None:
             hint = _missing_hint(part.name)
@@ -155,11 +176,7 @@ def match_tensors(checkpoint: Checkpoint, mapped: list[MappedTensor]) -> list[Ma
             sizes = f"{list(found.shape)} instead of {list(part.shape)}"
             hint = "config.json and the weights belong to different models"
             raise CheckpointError(f"tensor `{part.name}` of `{found.path}` has the shape {sizes}", hint=hint)
-        expected.add(part.name)
-    for name, tensor in checkpoint.tensors.items():
-        if name not in expected and not name.endswith(_DERIVED):
-            raise _superfluous(checkpoint, tensor)
-    return mapped
+    return tensor.parts
 
 
 def common_hyperparameters(prefix: str, config: Config, shape: Shape) -> Entries:

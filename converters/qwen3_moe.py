@@ -18,7 +18,6 @@ from converters.qwen3 import (
     common_hyperparameters,
     head_lengths,
     match_tensors,
-    model_tensors,
     plain,
 )
 from converters.registry import MappedTensor, Part
@@ -38,13 +37,13 @@ def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
     _check_routing(config)
     experts, width = _experts(config), config.integer("moe_intermediate_size", least=2)
     stacked = _fused_tensors if _FUSED in checkpoint.tensors else _separate_tensors
-    mapped = model_tensors(shape, checkpoint)
-    for layer in range(shape.layers):
+
+    def layer_tensors(layer: int) -> list[MappedTensor]:
         router = (f"model.layers.{layer}.mlp.gate.weight", f"blk.{layer}.ffn_gate_inp.weight")
-        mapped += attention_tensors(shape, layer)
-        mapped.append(plain(*router, (experts, shape.hidden)))
-        mapped += stacked(layer, experts, width, shape.hidden)
-    return match_tensors(checkpoint, mapped)
+        tensors = [*attention_tensors(shape, layer), plain(*router, (experts, shape.hidden))]
+        return tensors + stacked(layer, experts, width, shape.hidden)
+
+    return match_tensors(checkpoint, shape, layer_tensors)
 
 
 def hyperparameters(config: Config) -> Entries:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from converters.disk import is_at, lock, sync_folder
+from converters.disk import is_at, lacks_entries, lock, sync_folder
 from converters.entries import Entries, packed_text
 from converters.errors import OutputError
 from converters.ggml import DEFAULT_ALIGNMENT, MAGIC, VERSION, TensorType, padded
@@ -156,7 +156,11 @@ class OutputFile:
         missing = self.size + _ROOM - free
         if missing > 0:
             return self._no_room(free, missing)
-        # A quota that is used up, or no room for the entry of one more file.
+        if lacks_entries(self.target.parent):
+            message = f"`{self.target}` cannot be written: the disk has no room for 1 more file"
+            return OutputError(message, hint="remove a file, or write elsewhere with -o", missing_bytes=0)
+        # A quota, which no system call tells the rest of.
+        message = f"`{self.target}` takes {_megabytes(self.size)} MB and cannot be written: {error.strerror}"
         return OutputError(message, hint="free some, or write elsewhere with -o", missing_bytes=self.size)
 
     def _held(self) -> int:

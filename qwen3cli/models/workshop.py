@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from converters.disk import lock
+from converters.disk import lacks_entries, lock
 from qwen3cli.errors import NotEnough, QwenError, is_disk_full
 
 _UNFINISHED = ".unfinished-"
@@ -91,11 +91,21 @@ def translated(place: Path) -> Generator[None]:
 def storage_error(error: OSError, place: Path) -> QwenError:
     """What a failed read or write in the home folder means to a person."""
     if is_disk_full(error):
-        return NotEnough(f"the disk that holds {place} is full", "free some space or set `QWEN3_HOME`")
+        return _full(place)
     return QwenError(
         f"{place} cannot be used: {error.strerror or error}",
         "set `QWEN3_HOME` to a folder that you may read and write",
     )
+
+
+def _full(place: Path) -> NotEnough:
+    """What is missing on the disk of `place`. Weights have their own sentence: here it is a small file of ours."""
+    there = next(path for path in (place, *place.parents) if path.is_dir())
+    disk = f"the disk that holds {place}"
+    if lacks_entries(there):
+        return NotEnough(f"{disk} has no room for 1 more file", "remove some there, or set `QWEN3_HOME`")
+    free = f"{disk} is full: it has {shutil.disk_usage(there).free / 1000:,.0f} kB free"
+    return NotEnough(free, "free 1 MB there, or set `QWEN3_HOME`")
 
 
 def _new_place(folder: Path) -> Path:

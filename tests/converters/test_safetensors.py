@@ -110,6 +110,7 @@ MALFORMED: Mapping[str, tuple[Breakage, str]] = {
     "a list": (raw_header(b"[]"), "does not hold a JSON object"),
     "null": (raw_header(b"null"), "does not hold a JSON object"),
     "nested too deeply": (raw_header(b'{"a":' * 100_000), "nested too deeply"),
+    "values by the million": (raw_header(b'{"a":[' + b"[]," * 600_000 + b"[]]}"), "holds far more values"),
     "a tensor twice": (text(lambda old: old.replace('"model.norm', '"model.embed_tokens')), "occurs twice"),
     "a key of a tensor twice": (
         text(lambda old: old.replace('"shape"', '"dtype":"F32","shape"')),

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import convert
+from converters import CheckpointError, convert
+from converters.checkpoint import find_shards, open_checkpoint, read_config
+from converters.qwen3 import Shape, attention_tensors, match_tensors
+from converters.registry import MappedTensor
 from tests.converters.breakages import (
     EMBEDDING,
     FIRST,
@@ -256,3 +259,21 @@ def test_other_tensors_get_a_sentence(
     folder = make_checkpoint(tmp_path / "model", model)
     breakage(folder)
     check_refused(folder, reason.format(folder))
+
+
+def test_layers_are_looked_for_one_by_one(tmp_path: Path) -> None:
+    """A configuration may claim 512 layers of 512 experts, which take a second and 130 MB to write down."""
+    folder = make_checkpoint(tmp_path / "model", SMALL)
+    checkpoint = open_checkpoint(folder, read_config(folder), find_shards(folder))
+    asked: list[int] = []
+
+    def layer(number: int) -> list[MappedTensor]:
+        asked.append(number)
+        return attention_tensors(shape, number)
+
+    shape = replace(Shape.of(checkpoint.config), layers=512)
+    with pytest.raises(
+        CheckpointError, match=r"lacks the tensor `model\.layers\.1\.input_layernorm\.weight`"
+    ):
+        match_tensors(checkpoint, shape, layer)
+    assert asked == [0, 1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,9 @@ def test_what_is_missing_is_said(store: ModelStore) -> None:
 
 
 def test_a_full_disk_and_a_locked_folder_are_different_sentences(tmp_path: Path) -> None:
-    assert isinstance(storage_error(OSError(errno.ENOSPC, "x"), tmp_path), NotEnough)
+    full = storage_error(OSError(errno.ENOSPC, "x"), tmp_path / "absent")
+    assert isinstance(full, NotEnough)
+    assert re.search(r"is full: it has [\d,]+ kB free", full.message)
     other = storage_error(PermissionError(errno.EACCES, "Permission denied"), tmp_path)
     assert type(other) is QwenError
     assert "QWEN3_HOME" in (other.hint or "")
