@@ -35,6 +35,11 @@ class Paths:
         return self.home / "cache"
 
     @property
+    def downloads(self) -> Path:
+        """Transfers on their way, which a later pull takes up."""
+        return self.home / "downloads"
+
+    @property
     def history(self) -> Path:
         """Lines typed in the REPL, private to the user."""
         return self.home / "history"

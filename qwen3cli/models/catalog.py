@@ -9,7 +9,11 @@ from qwen3cli.chat.thinking import ThinkingMode
 
 @dataclass(frozen=True)
 class Member:
-    """One released model. `experts` is (in all, used); `context` is the native context in tokens."""
+    """One released model. `experts` is (in all, used); `context` is the native context in tokens.
+
+    `gguf` is the repository of its GGUF files: Qwen's own, or for those that Qwen gives as safetensors only the
+    best known one; base models have none that would last, and are converted.
+    """
 
     name: str
     repository: str
@@ -23,6 +27,7 @@ class Member:
     base: bool = False
     context: int = 32_768
     sibling: str | None = None
+    gguf: str | None = None
 
 
 _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
@@ -47,7 +52,8 @@ def _repository(size: str, suffix: str = "") -> str:
 def _members() -> dict[str, Member]:
     found: list[Member] = []
     for size, shape in _SHAPES.items():
-        found.append(Member(size, _repository(size), ThinkingMode.HYBRID, *shape))
+        repository = _repository(size)
+        found.append(Member(size, repository, ThinkingMode.HYBRID, *shape, gguf=f"{repository}-GGUF"))
         if size in _WITH_BASE:
             found.append(
                 Member(f"{size}-base", _repository(size, "-Base"), ThinkingMode.NEVER, *shape, base=True)
@@ -62,6 +68,7 @@ def _members() -> dict[str, Member]:
                         *shape,
                         context=_LONG_CONTEXT,
                         sibling=size,
+                        gguf=f"unsloth/Qwen3-{size.upper()}-{kind}-2507-GGUF",
                     )
                 )
     coder = _SHAPES["30b-a3b"]
@@ -73,6 +80,7 @@ def _members() -> dict[str, Member]:
             *coder,
             context=_LONG_CONTEXT,
             sibling="30b-a3b",
+            gguf="unsloth/Qwen3-Coder-30B-A3B-Instruct-GGUF",
         )
     )
     return {member.name: member for member in found}

@@ -2,11 +2,19 @@
 
 The grammar, tried in this order::
 
-    demo                                  the built-in demo model
-    NAME                                  a model in the store (a name there wins over the family)
-    PATH                                  has a separator and exists, or ends in .gguf
-    SIZE[-base|-instruct-2507|…]          a member of the family, as catalog.py lists them
-    anything else                         no model
+    demo                                            the built-in demo model
+    PATH                                            has a separator and exists, begins with `.`, `/` or `~`,
+                                                    or ends in .gguf
+    http://… https://…                              a file at a URL; pages of hubs are taken for their models
+    SIZE[-base|-instruct-2507|…][:QUANT]            a member of the family, as catalog.py lists them
+    [hf://|hf.co/|huggingface.co/]OWNER/REPO[:QUANT|:FILE]      on Hugging Face
+    (ms://|modelscope.cn/|modelscope.cn/models/)OWNER/REPO[:…]  on ModelScope
+    kaggle://OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION][:…]      on Kaggle
+    ollama://NAME[:TAG]                             what Ollama has on this machine
+    NAME                                            a model in the store
+
+A name in the store wins over the family. QUANT is a quantization such as `q4_k_m`, in any case; FILE is the name
+of a file in the repository.
 """
 
 from __future__ import annotations
@@ -16,37 +24,101 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from qwen3cli.models import catalog
 
 DEMO = "demo"
+Kind = Literal[
+    "demo", "path", "url", "family", "hf", "modelscope", "kaggle", "ollama", "name", "unknown", "words"
+]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 """Windows keeps these, with any suffix, for devices."""
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _REFERENCE_LIKE = re.compile(r"[A-Za-z0-9._~:/\\@+-]+")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
+_REPOSITORY = re.compile(rf"({_PART}/{_PART})(?::(.+))?")
+_HANDLE = re.compile(rf"({_PART}/{_PART}/{_PART}/{_PART}(?:/\d{{1,9}})?)(?::(.+))?")
+_OLLAMA = re.compile(rf"((?:{_PART}/){{0,3}}{_PART}(?::{_PART})?)()")
+_PREFIXES: tuple[tuple[str, Kind], ...] = (
+    ("hf://", "hf"),
+    ("hf.co/", "hf"),
+    ("huggingface.co/", "hf"),
+    ("ms://", "modelscope"),
+    ("modelscope.cn/models/", "modelscope"),
+    ("modelscope.cn/", "modelscope"),
+    ("kaggle://", "kaggle"),
+    ("ollama://", "ollama"),
+)
+_PAGE = re.compile(r"/(?:blob|resolve|file/view)/[^/]+/(.+)")
+"""Where a hub's page, or the file behind it, names a file after the revision."""
 
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A parsed reference: which of the forms it has, and the text as given."""
+    """A parsed reference.
 
-    kind: Literal["demo", "path", "family", "name", "hub", "words"]
+    `place` is what the form is about: the member's name, the repository or handle, the URL; `wanted` what stands
+    after the colon, a quantization or a file. Both are empty where the form has none.
+    """
+
+    kind: Kind
     text: str
+    place: str = ""
+    wanted: str = ""
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
         """Parse `text`; never fails: what cannot name a model is of kind "words"."""
         if text.lower() == DEMO:
             return cls("demo", DEMO)
+        if text.lower().startswith(("http://", "https://")):
+            return _of_url(text)
         if _is_path(text):
             return cls("path", text)
         if not _REFERENCE_LIKE.fullmatch(text):
             return cls("words", text)
-        if catalog.find(text.split(":")[0]):
-            return cls("family", text)
-        if is_name(text):
-            return cls("name", text)
-        return cls("hub", text)
+        short, _, wanted = text.partition(":")
+        member = catalog.find(short) if "/" not in short else None
+        if member is not None:
+            return cls("family", text, member.name, wanted)
+        return _on_hub(text) or cls("name" if is_name(text) else "unknown", text)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a hub or a server has it."""
+        return self.kind in ("url", "family", "hf", "modelscope", "kaggle")
+
+
+def _on_hub(text: str) -> ModelRef | None:
+    for prefix, kind in _PREFIXES:
+        if text.lower().startswith(prefix):
+            return _in_form(kind, text, text[len(prefix) :])
+    return _in_form("hf", text, text) if "/" in text else None
+
+
+def _in_form(kind: Kind, text: str, rest: str) -> ModelRef:
+    form = {"kaggle": _HANDLE, "ollama": _OLLAMA}.get(kind, _REPOSITORY)
+    match = form.fullmatch(rest)
+    if match is None or ".." in match[1]:
+        return ModelRef("unknown", text)
+    return ModelRef(kind, text, match[1], match[2] or "")
+
+
+def _of_url(text: str) -> ModelRef:
+    """A URL; of a page of a hub, the model that it shows, so that the hub's checksums are there."""
+    address = urlsplit(text)
+    host = (address.hostname or "").removeprefix("www.")
+    if host not in ("huggingface.co", "hf.co", "modelscope.cn"):
+        return ModelRef("url", text, text)
+    kind: Kind = "modelscope" if host == "modelscope.cn" else "hf"
+    path = unquote(address.path)
+    page = _PAGE.search(path)
+    plain = path[: page.start()] if page else path
+    place = "/".join(plain.removeprefix("/models").strip("/").split("/")[:2])
+    return _in_form(kind, text, f"{place}:{page[1]}" if page else place)
 
 
 def is_name(text: str) -> bool:
@@ -56,10 +128,12 @@ def is_name(text: str) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    if text.lower().endswith(".gguf"):
-        return True
     separated = "/" in text or os.sep in text or text in (".", "..")
-    return separated and (text.startswith((".", "/", "~")) or exists(text))
+    if separated and (text.startswith((".", "/", "~")) or exists(text)):
+        return True
+    # `owner/repo:file.gguf` names a file of a hub; `C:\file.gguf` does not.
+    named = text.lower().endswith(".gguf")
+    return named and (":" not in text or _DRIVE.match(text) is not None or exists(text))
 
 
 def exists(text: str) -> bool:

@@ -111,10 +111,16 @@ class Progress(LiveLine):
         self._done = 0.0
         self._total = 0.0
         self._detail = ""
+        self._resumed = 0.0
 
     def update(self, done: float, total: float = 1.0, detail: str = "") -> None:
         """Say how much is done of how much, and what else counts; cheap enough for every callback."""
         self._done, self._total, self._detail = done, total, detail
+
+    def resume(self, done: float, total: float) -> None:
+        """Say that so much was done before; the rate does not count it."""
+        self._resumed = done
+        self.update(done, total)
 
     def _line(self, elapsed: float) -> str:
         err = self._console.err
@@ -127,6 +133,7 @@ class Progress(LiveLine):
             width=err.width - 1,
             unicode=err.unicode,
             detail=self._detail,
+            resumed=self._resumed,
         )
 
 
@@ -140,13 +147,17 @@ def progress_text(
     width: int,
     unicode: bool,
     detail: str = "",
+    resumed: float = 0.0,
 ) -> str:
-    """One line of at most `width` columns; what has no room falls away: bar, detail, amount, rate, time left."""
+    """One line of at most `width` columns; what has no room falls away: bar, detail, amount, rate, time left.
+
+    `resumed` is what was done before `elapsed` began.
+    """
     if total <= 0:
         return clip(f"{label} {duration(elapsed)}", width)
     share = min(max(done / total, 0.0), 1.0)
     head = f"{label} {share:4.0%}"
-    rate = done / elapsed if elapsed > 0 else 0.0
+    rate = (done - resumed) / elapsed if elapsed > 0 else 0.0
     parts = [head, detail] if detail else [head]
     if unit != "share":
         parts.append(f"{_amount(done, unit)}/{_amount(total, unit)}")

@@ -20,15 +20,23 @@ from qwen3cli.models.reference import ModelRef, is_name
         ("30b-a3b", "family"),
         ("8b-base", "family"),
         ("4b-thinking-2507", "family"),
-        ("Qwen/Qwen3-8B", "family"),
         ("Qwen3-8B", "family"),
+        ("8b:Qwen3-8B-Q8_0.gguf", "family"),
         ("mine", "name"),
         ("mine-2.0_x", "name"),
         ("./x.gguf", "path"),
         ("x.gguf", "path"),
+        ("folder/x.gguf", "path"),
+        (r"C:\x.gguf", "path"),
         ("/abs/folder", "path"),
-        ("someone/some-model", "hub"),
-        ("ms://a/b", "hub"),
+        ("~/x", "path"),
+        ("someone/some-model", "hf"),
+        ("a/b/c", "unknown"),
+        ("ms://a", "unknown"),
+        ("a/..", "unknown"),
+        ("../x", "path"),
+        ("kaggle://a/b", "unknown"),
+        ("mine:q8_0", "unknown"),
         ("why is the sky blue", "words"),
         ("为什么", "words"),
         ("why?", "words"),
@@ -38,11 +46,42 @@ def test_every_form_is_told_apart(text: str, kind: str) -> None:
     assert ModelRef.parse(text).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "place", "wanted"),
+    [
+        ("8B:Q5_K_M", "family", "8b", "Q5_K_M"),
+        ("Qwen3-4B-Thinking-2507", "family", "4b-thinking-2507", ""),
+        ("Qwen/Qwen3-8B", "hf", "Qwen/Qwen3-8B", ""),
+        ("Qwen/Qwen3-8B-GGUF:q8_0", "hf", "Qwen/Qwen3-8B-GGUF", "q8_0"),
+        ("Qwen/Qwen3-8B-GGUF:sub/a.gguf", "hf", "Qwen/Qwen3-8B-GGUF", "sub/a.gguf"),
+        ("hf.co/a/b:c", "hf", "a/b", "c"),
+        ("HF://a/b", "hf", "a/b", ""),
+        ("huggingface.co/a/b", "hf", "a/b", ""),
+        ("https://huggingface.co/a/b", "hf", "a/b", ""),
+        ("https://hf.co/a/b/tree/main", "hf", "a/b", ""),
+        ("https://huggingface.co/a/b/blob/main/x/y%20z.gguf", "hf", "a/b", "x/y z.gguf"),
+        ("https://huggingface.co/a/b/resolve/main/y.gguf?download=true", "hf", "a/b", "y.gguf"),
+        ("ms://a/b:q4_0", "modelscope", "a/b", "q4_0"),
+        ("modelscope.cn/models/a/b", "modelscope", "a/b", ""),
+        ("https://www.modelscope.cn/models/a/b/file/view/master/x.gguf", "modelscope", "a/b", "x.gguf"),
+        ("https://modelscope.cn/models/a/b/resolve/master/x.gguf", "modelscope", "a/b", "x.gguf"),
+        ("kaggle://a/b/gguf/c", "kaggle", "a/b/gguf/c", ""),
+        ("kaggle://a/b/gguf/c/2:q8_0", "kaggle", "a/b/gguf/c/2", "q8_0"),
+        ("ollama://qwen3:8b", "ollama", "qwen3:8b", ""),
+        ("ollama://hf.co/a/b:Q4_K_M", "ollama", "hf.co/a/b:Q4_K_M", ""),
+        ("https://example.org/x.gguf", "url", "https://example.org/x.gguf", ""),
+    ],
+)
+def test_forms_are_taken_apart(text: str, kind: str, place: str, wanted: str) -> None:
+    parsed = ModelRef.parse(text)
+    assert (parsed.kind, parsed.place, parsed.wanted) == (kind, place, wanted)
+
+
 def test_an_existing_folder_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out" / "model").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert ModelRef.parse("out/model").kind == "path"
-    assert ModelRef.parse("out/other").kind == "hub"
+    assert ModelRef.parse("out/other").kind == "hf"
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a b", "..", "x" * 97, "名", "a:b", "a."])

@@ -36,6 +36,9 @@ def test_progress_text() -> None:
     assert progress_text("x", 2, 2, 0, unit="tensors", width=16, unicode=True) == "x 100%"
     text = progress_text("c", 1e6, 2e6, 1, unit="bytes", width=79, unicode=False, detail="7/310 tensors")
     assert text.endswith("]  7/310 tensors  1.0 MB/2.0 MB  1.0 MB/s  1 s left")
+    text = progress_text("x", 3e6, 4e6, 1, unit="bytes", width=79, unicode=False, resumed=2e6)
+    assert "75%" in text
+    assert "1.0 MB/s  1 s left" in text
     assert "/s" not in progress_text("x", 2, 4, 0, unit="tensors", width=79, unicode=True)
 
 

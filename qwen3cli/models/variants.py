@@ -1,0 +1,137 @@
+"""Which files of a repository make up a model: quantizations, shards, and what is none.
+
+Knows names and sizes only: no hub, no file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qwen3cli.errors import ModelNotFound
+
+SUFFIX: Final = ".gguf"
+PREFERRED: Final = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+"""From small to large; the largest that the machine runs well is taken."""
+
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
+# Not a model of their own: pictures and sound, importance matrices, drafts.
+_COMPANION = re.compile(
+    r"(?:^|[-._])(?:mmproj|imatrix)(?:[-._]|$)|^(?:mtp|eagle3|dflash|dspark)-", re.IGNORECASE
+)
+_LABEL = re.compile(
+    r"(?:^|[-._])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]{1,3}){0,3}|TQ\d_\d|MXFP4(?:_MOE)?|BF16|F16|F32|FP16|FP32))$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository as its listing has it; `path` is untrusted, `sha256` lower-case hex or None."""
+
+    path: str
+    size: int
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of a repository: a quantization, in one file or in shards, first shard first."""
+
+    stem: str
+    label: str
+    files: tuple[HubFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def title(self) -> str:
+        """The name of a file, or the quantization, to ask for it by."""
+        return self.label or self.files[0].name
+
+
+def find_variants(files: Iterable[HubFile]) -> list[Variant]:
+    """The models among `files`, from small to large; a set of shards that lacks one is none."""
+    groups: dict[tuple[str, int], dict[int, HubFile]] = {}
+    for file in files:
+        if not file.name.lower().endswith(SUFFIX) or _COMPANION.search(file.name):
+            continue
+        plain = file.path[: -len(SUFFIX)]
+        shard = _SHARD.match(plain)
+        if shard is None:
+            groups[(plain, 1)] = {1: file}
+        else:
+            groups.setdefault((shard["stem"], int(shard["count"])), {})[int(shard["number"])] = file
+    found = [
+        Variant(stem, _label(stem), tuple(parts[n] for n in sorted(parts)))
+        for (stem, count), parts in groups.items()
+        if sorted(parts) == list(range(1, count + 1))
+    ]
+    return sorted(found, key=lambda variant: (variant.size, variant.stem))
+
+
+def choose_named(variants: Sequence[Variant], wanted: str, where: str) -> Variant:
+    """The variant that `wanted` names: a file, or a quantization as `TAG` before a `-` or `.`, in any case.
+
+    Raises `ModelNotFound` with the list of what there is in `where`.
+    """
+    text = wanted.lower()
+    for variant in variants:
+        if any(text in (file.path.lower(), file.name.lower()) for file in variant.files):
+            return variant
+    tag = re.compile(rf"(?:^|[-./]){re.escape(text)}(?=[-.]|$)")
+    fitting = [v for v in variants if v.label.lower() == text or tag.search(v.stem.lower())]
+    if not fitting:
+        raise ModelNotFound(f"`{where}` has no `{wanted}`", f"it has {listed(variants)}")
+    # `Q4_K_M` is also a part of `UD-Q4_K_M`, which is another one.
+    return min(fitting, key=lambda variant: (variant.label.lower() != text, len(variant.stem)))
+
+
+def choose_fitting(variants: Sequence[Variant], runs_well: Callable[[int], bool]) -> tuple[Variant, str]:
+    """The variant to take where nobody asked for one, and why, as the end of a sentence.
+
+    `runs_well` judges a size in bytes.
+    """
+    known = {variant.label.upper(): variant for variant in reversed(variants)}
+    preferred = [known[label] for label in PREFERRED if label in known]
+    fitting = [variant for variant in preferred if runs_well(variant.size)]
+    if fitting:
+        larger = preferred[len(fitting) :]
+        why = (
+            "the largest that is usual"
+            if not larger
+            else f"{larger[0].label} would not run well in this memory"
+        )
+        return fitting[-1], why
+    smaller = [variant for variant in variants if runs_well(variant.size)]
+    if smaller:
+        return smaller[-1], "the largest that runs well in this memory"
+    if preferred:
+        return preferred[0], "nothing here runs well in this memory, and this is the smallest usual one"
+    return variants[0], "nothing here runs well in this memory, and this is the smallest"
+
+
+def listed(variants: Sequence[Variant]) -> str:
+    """What there is, for a person to choose from."""
+    if not variants:
+        return "no GGUF file"
+    return ", ".join(f"`{variant.title}` ({variant.size / 1e9:.1f} GB)" for variant in variants)
+
+
+def _label(stem: str) -> str:
+    """The quantization that a file's name ends with; of files in folders, else the folder's name."""
+    for part in reversed(stem.split("/")):
+        match = _LABEL.search(part)
+        if match is not None:
+            return match[1].upper()
+    return ""
