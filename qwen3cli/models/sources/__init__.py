@@ -1,0 +1,1 @@
+"""Where models come from: hubs, and what other programs on this machine already have."""
