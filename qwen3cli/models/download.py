@@ -1,0 +1,257 @@
+"""One file from a server to the disk: continued after any death, checked to the last bit, by one process at a time.
+
+What is under transfer lies in a folder under a KEY, the SHA-256 that the hub lists, else a hash of the URL (see
+partial.py). Without a listed SHA-256 what the server itself says is checked, and where it says nothing, that is
+said. Knows nothing of hubs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from converters.disk import is_at, lock
+from qwen3cli.errors import NetworkError
+from qwen3cli.models.answers import Anew, Source
+from qwen3cli.models.hitches import Hitch, Patience
+from qwen3cli.models.http import Answer, Http
+from qwen3cli.models.partial import CHUNK, Partial, Places, Version, check_room
+from qwen3cli.models.spans import Span
+from qwen3cli.models.transfer import Transfer
+from qwen3cli.models.workshop import translated
+
+_LARGE: Final = 32_000_000
+"""Bytes from which on a file comes over several connections."""
+_OPENING: Final = 4
+"""Chunks of the first request when more is not known to be wise."""
+_STARTS: Final = 3
+"""How often a file may begin anew in one run."""
+_LOOK_S: Final = 0.5
+"""How often the progress of another process is looked at."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as a hub lists it; `name` is for people and never a path, `headers` are for the origin of `url` only."""
+
+    name: str
+    url: str
+    size: int | None
+    sha256: str | None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+class Watch(Protocol):
+    """Who is told how a download goes, always from the thread that called it."""
+
+    def moved(self, done: int, total: int | None) -> None:
+        """Bytes of this file that are there, whoever fetches it."""
+        ...
+
+    def said(self, text: str) -> None:
+        """Something that the person should know."""
+        ...
+
+
+class WrongBytes(NetworkError):
+    """All of a file came, and it is not what it should be."""
+
+
+class Claim:
+    """The right to fetch a file; no other process has it meanwhile."""
+
+    def __init__(self, file: RemoteFile, places: Places) -> None:
+        self._file = file
+        self._places = places
+
+    def fetch(self, http: Http, watch: Watch, *, connections: int = 4) -> Path:
+        """The whole, verified file; the caller moves it away before the claim ends, or finds it there later."""
+        whole = self._whole()
+        if whole:
+            self._places.clear("map", "part", "bad")
+            size = whole.stat().st_size
+            watch.moved(size, size)
+            return whole
+        source = Source(http, self._file)
+        for start in range(_STARTS):
+            try:
+                return self._attempt(http, source, watch, connections)
+            except Anew as reason:
+                watch.said(f"{reason}: starting from the beginning")
+                self._places.clear("map", "part")
+                # Servers of one address may name the same file differently; then its checksum decides.
+                source.strict = start == 0 or not self._file.sha256
+        raise NetworkError(
+            f"`{self._file.name}` is something else each time it is asked for", "try again later"
+        )
+
+    def discard(self) -> None:
+        """Drops whatever is there of it."""
+        self._places.clear()
+
+    def _whole(self) -> Path | None:
+        """The file, if an earlier run has brought and verified it."""
+        path = self._places["whole"]
+        with translated(path):
+            if path.is_file() and self._file.size in (None, path.stat().st_size):
+                return path
+        self._places.clear("whole")
+        return None
+
+    def _attempt(self, http: Http, source: Source, watch: Watch, connections: int) -> Path:
+        """From what is there to the verified file, unless it has to begin anew."""
+        with ExitStack() as stack:
+            partial = self._resumed()
+            if partial:
+                stack.callback(partial.close)
+            source.expect(partial.version if partial else None)
+            answer = span = None
+            gap = partial.gap(self._most()) if partial else self._beginning()
+            if gap:
+                answer = stack.enter_context(self._first(source, http.patience, watch, gap))
+            if partial is None:
+                partial = self._begun(source, watch)
+                stack.callback(partial.close)
+            elif not source.parts:
+                raise Anew("the server does not send parts of files")
+            if not source.parts or partial.version.size <= _LARGE:
+                connections = 1
+            transfer = Transfer(source, partial, watch, http.patience, connections)
+            if answer:
+                span = transfer.spans.take(self._most() if source.parts else None)
+            return self._verified(partial, transfer, span, answer, watch)
+
+    def _resumed(self) -> Partial | None:
+        """What another run has left, if it is of this file."""
+        partial = Partial.resume(self._places)
+        if partial and self._file.size not in (None, partial.version.size):
+            partial.close()
+            partial = None
+        if partial is None:
+            self._places.clear("bad")
+        if partial or self._file.size is not None:
+            known = partial.version if partial else Version(self._file.name, "", self._file.size or 0)
+            check_room(self._places, known)
+        return partial
+
+    def _most(self) -> int | None:
+        """Chunks of the first request; None for all that are missing."""
+        size = self._file.size
+        return None if size is not None and size <= _LARGE else _OPENING
+
+    def _beginning(self) -> tuple[int, int]:
+        most, size = self._most(), self._file.size
+        end = most * CHUNK if most else size or 0
+        return 0, max(min(end, end if size is None else size), 1)
+
+    def _first(self, source: Source, patience: Patience, watch: Watch, gap: tuple[int, int]) -> Answer:
+        """The first answer, which tells what the rest is about; asked for until it comes."""
+        failures = 0
+        while True:
+            try:
+                return source.ask(*gap)
+            except Hitch as hitch:
+                failures += 1
+                pause = patience.pause(failures, hitch)
+                watch.said(f"{hitch.message}: trying again in {pause:.0f} s")
+                time.sleep(pause)
+
+    def _begun(self, source: Source, watch: Watch) -> Partial:
+        assert source.version
+        partial = Partial.begin(self._places, source.version)
+        if not source.parts and source.version.size:
+            watch.said("the server does not send parts of files: a download that is cut off starts over")
+        return partial
+
+    def _verified(
+        self, partial: Partial, transfer: Transfer, span: Span | None, answer: Answer | None, watch: Watch
+    ) -> Path:
+        listed, name = self._file.sha256, self._file.name
+        wanted = f"sha256:{listed.lower()}" if listed else partial.version.digest
+        kind, _, expected = wanted.partition(":")
+        found = transfer.run(span, answer, [kind] if kind else [])
+        if not kind:
+            watch.said(f"nobody says what checksum `{name}` should have: only its size could be checked")
+        elif found[kind] != expected:
+            bad = partial.spoil()
+            raise WrongBytes(
+                f"`{name}` is not what it should be: its {kind} is {found[kind]}, not {expected}",
+                f"pull it again, perhaps from another source; what came is kept as {bad}",
+            )
+        return partial.commit()
+
+
+def download(http: Http, file: RemoteFile, folder: Path, watch: Watch, *, connections: int = 4) -> Path:
+    """The whole, verified file inside `folder`; waits while another process fetches it.
+
+    Raises `HttpRefusal`, `WrongBytes`, other `NetworkError`s, `NotEnough`, `QwenError`; what came stays.
+    """
+    with claimed(file, folder, watch) as claim:
+        return claim.fetch(http, watch, connections=connections)
+
+
+@contextmanager
+def claimed(file: RemoteFile, folder: Path, watch: Watch) -> Generator[Claim]:
+    """The right to fetch `file` during the block; while another process has it, its progress is shown."""
+    places = _places(file, folder)
+    with translated(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    waited = False
+    while (descriptor := _locked(places)) is None:
+        if not waited:
+            watch.said(f"another process is downloading `{file.name}`: waiting for it")
+            waited = True
+        watch.moved(places.held(), file.size)
+        time.sleep(_LOOK_S)
+    try:
+        yield Claim(file, places)
+    finally:
+        _unlock(places, descriptor)
+
+
+def bytes_there(file: RemoteFile, folder: Path) -> int:
+    """How much of it is on the disk, whoever is fetching it."""
+    return _places(file, folder).held()
+
+
+def discard(file: RemoteFile, folder: Path) -> None:
+    """Drops whatever is there of it, unless somebody is fetching it."""
+    places = _places(file, folder)
+    if folder.is_dir() and (descriptor := _locked(places)) is not None:
+        places.clear()
+        _unlock(places, descriptor)
+
+
+def _places(file: RemoteFile, folder: Path) -> Places:
+    """Listings are not trusted: what they say becomes the name of a file."""
+    key = (file.sha256 or hashlib.sha256(f"{file.url}\n{file.size}".encode()).hexdigest()).lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", key) or (file.size or 0) < 0:
+        raise NetworkError(f"`{file.name}` is listed with a size or a checksum that cannot be")
+    return Places(folder, key)
+
+
+def _locked(places: Places) -> int | None:
+    """A descriptor that holds the lock; None while another process has it."""
+    with translated(places.folder):
+        while True:
+            descriptor = os.open(places["lock"], os.O_RDWR | os.O_CREAT, 0o666)
+            if not lock(descriptor):
+                os.close(descriptor)
+                return None
+            # Its former owner may have removed it between our opening and our locking.
+            if is_at(places["lock"], descriptor):
+                return descriptor
+            os.close(descriptor)
+
+
+def _unlock(places: Places, descriptor: int) -> None:
+    with suppress(OSError):
+        places["lock"].unlink()
+    os.close(descriptor)

@@ -1,0 +1,303 @@
+"""Downloads from a server that does everything wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen3cli.errors import NetworkError
+from qwen3cli.models.download import WrongBytes, bytes_there, discard
+from qwen3cli.models.http import HttpRefusal
+from qwen3cli.models.partial import CHUNK
+from tests.hubs.faults import (
+    error_page,
+    flip,
+    gzipped,
+    no_ranges,
+    refuse,
+    reset,
+    shorten,
+    stall,
+    truncate,
+    wrong_etag,
+    wrong_range,
+)
+from tests.hubs.serving import Fault, Request, Response
+from tests.models.fetching import HASTE, LARGE, SMALL, Shop, Watcher, counted, fetch, lying, some_bytes
+
+ONE_TRY = replace(HASTE, tries=1)
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    with Shop() as server:
+        yield server
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, SMALL, LARGE])
+def test_each_byte_comes_once_and_nothing_else_is_left(shop: Shop, tmp_path: Path, size: int) -> None:
+    data = some_bytes(size)
+    file = shop.put("/m.gguf", data)
+    watch = Watcher()
+    assert fetch(file, tmp_path, watch) == data
+    assert lying(tmp_path) == ["whole"]
+    assert shop.sent() == size
+    assert watch.moves[-1] == (size, size)
+    assert watch.says == []
+    if size == LARGE:
+        assert len(shop.asked()) > 4
+    asked = len(shop.asked())
+    # The caller has not moved it away: it is there, and neither asked for nor hashed again.
+    assert fetch(file, tmp_path) == data
+    assert len(shop.asked()) == asked
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_another_run_continues(shop: Shop, tmp_path: Path, size: int) -> None:
+    data = some_bytes(size)
+    file = shop.put("/m.gguf", data)
+    shop.inject(truncate(CHUNK * 5 // 2), skip=size // (16 * CHUNK))
+    with pytest.raises(NetworkError, match="broke off"):
+        fetch(file, tmp_path, patience=ONE_TRY)
+    assert lying(tmp_path) == ["map", "part"]
+    there = bytes_there(file, tmp_path)
+    assert 2 * CHUNK <= there < size
+    shop.heal()
+    watch = Watcher()
+    with counted(shop) as sent:
+        assert fetch(file, tmp_path, watch) == data
+    assert sent == [size - there]
+    assert watch.moves[0] == (there, size)
+    # The etag of before is the condition.
+    assert all(e.request.headers["if-range"] == '"1"' for e in shop.asked()[-1:])
+    assert lying(tmp_path) == ["whole"]
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+@pytest.mark.parametrize("at", [0, 1, 0.25, 0.5, -2, -1])
+def test_a_flipped_bit_is_refused_and_the_file_put_aside(
+    shop: Shop, tmp_path: Path, size: int, at: float
+) -> None:
+    data = some_bytes(size)
+    file = shop.put("/m.gguf", data)
+    for bit in (0, 7):
+        shop.inject(flip(int(at * size) if 0 < at < 1 else int(at), bit))
+        with pytest.raises(WrongBytes) as error:
+            fetch(file, tmp_path)
+        assert "`m.gguf`" in error.value.message
+        assert str(file.sha256) in error.value.message
+        assert lying(tmp_path) == ["bad"]
+        shop.heal()
+    assert fetch(file, tmp_path) == data
+    assert lying(tmp_path) == ["whole"]
+
+
+def test_of_wrong_files_only_the_latest_is_kept(shop: Shop, tmp_path: Path) -> None:
+    shop.inject(flip(0))
+    for name in ("/one.gguf", "/two.gguf"):
+        with pytest.raises(WrongBytes):
+            fetch(shop.put(name, some_bytes(SMALL, len(name) + ord(name[1]))), tmp_path)
+    assert lying(tmp_path) == ["bad"]
+
+
+@pytest.mark.parametrize("by", [1, 1000, SMALL, -1, -1000])
+def test_another_size_is_refused(shop: Shop, tmp_path: Path, by: int) -> None:
+    file = shop.put("/m.gguf", some_bytes(SMALL))
+    shop.inject(shorten(by))
+    said = rf"{SMALL - by:,} bytes on .* {SMALL:,} are listed" if 0 < by < SMALL else "another part"
+    with pytest.raises(NetworkError, match=said):
+        fetch(file, tmp_path)
+    assert lying(tmp_path) == []
+
+
+@pytest.mark.parametrize("fault", [truncate, reset, stall])
+@pytest.mark.parametrize("at", [0, 1, CHUNK - 1, CHUNK, SMALL - 1])
+def test_a_connection_that_ends_early(shop: Shop, tmp_path: Path, fault: type, at: int) -> None:
+    data = some_bytes(SMALL)
+    file = shop.put("/m.gguf", data)
+    shop.inject(fault(at), times=2)
+    watch = Watcher()
+    assert fetch(file, tmp_path, watch) == data
+    # What has come is not asked for again; a reset takes what has not been read yet.
+    assert shop.sent() == SMALL or fault is reset
+    shop.inject(fault(0))
+    with pytest.raises(NetworkError, match=r"broke off|sent nothing for") as error:
+        fetch(shop.put("/n.gguf", some_bytes(SMALL, 2)), tmp_path)
+    assert "continues where it stopped" in str(error.value.hint)
+
+
+def test_one_fault_after_the_other(shop: Shop, tmp_path: Path) -> None:
+    data = some_bytes(LARGE)
+    file = shop.put("/m.gguf", data)
+    for number, fault in enumerate((reset(70_000), refuse(503), truncate(CHUNK + 1), stall(500_000)) * 3):
+        shop.inject(fault, times=1, skip=number % 3)
+    assert fetch(file, tmp_path) == data
+    assert lying(tmp_path) == ["whole"]
+
+
+def test_a_file_that_changed_is_fetched_anew(shop: Shop, tmp_path: Path) -> None:
+    new = some_bytes(SMALL, 2)
+    for etag, changed in (('"2"', True), ('"1"', False), ('W/"2"', False), ("", False)):
+        shop.put("/m.gguf", some_bytes(SMALL))
+        shop.inject(truncate(CHUNK * 3 // 2))
+        file = replace(shop.put("/m.gguf", some_bytes(SMALL)), sha256=None)
+        with pytest.raises(NetworkError):
+            fetch(file, tmp_path, patience=ONE_TRY)
+        shop.heal()
+        shop.put("/m.gguf", new, etag)
+        watch = Watcher()
+        found = fetch(file, tmp_path, watch)
+        assert (found == new) == changed
+        assert ("has changed" in watch.says[0]) == changed
+        discard(file, tmp_path)
+
+
+def test_a_size_that_changed_is_noticed_where_none_is_listed(shop: Shop, tmp_path: Path) -> None:
+    shop.inject(truncate(CHUNK * 3 // 2))
+    file = replace(shop.put("/m.gguf", some_bytes(SMALL), ""), sha256=None, size=None)
+    with pytest.raises(NetworkError):
+        fetch(file, tmp_path, patience=ONE_TRY)
+    shop.heal()
+    for size in (SMALL + 1, CHUNK // 2):
+        shop.put("/m.gguf", some_bytes(size, 3), "")
+        watch = Watcher()
+        assert fetch(file, tmp_path, watch) == some_bytes(size, 3)
+        assert "has changed" in watch.says[0]
+        discard(file, tmp_path)
+        shop.put("/m.gguf", some_bytes(SMALL), "")
+        shop.inject(truncate(CHUNK * 3 // 2), times=1)
+        with pytest.raises(NetworkError):
+            fetch(file, tmp_path, patience=ONE_TRY)
+
+
+def each_time_another_etag() -> Fault:
+    numbers = iter(range(1000))
+
+    def fault(request: Request, response: Response) -> Response | None:
+        return wrong_etag(f'"{next(numbers)}"')(request, response)
+
+    return fault
+
+
+def test_an_etag_that_changes_all_the_time(shop: Shop, tmp_path: Path) -> None:
+    data = some_bytes(LARGE)
+    file = shop.put("/m.gguf", data)
+    shop.inject(each_time_another_etag())
+    watch = Watcher()
+    # The checksum is listed, and decides.
+    assert fetch(file, tmp_path, watch) == data
+    assert "has changed" in watch.says[0]
+    with pytest.raises(NetworkError, match="something else each time"):
+        fetch(replace(file, sha256=None), tmp_path)
+
+
+def answering(status: int, body: bytes = b"", **headers: str) -> Fault:
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _, response: Response(status, told, body or response.body)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (gzipped(), r"packed \(gzip\)"),
+        (error_page(), "an HTML page instead of `m.gguf`"),
+        (
+            answering(200, b" \n<!DOCTYPE html>", content_length=f"{SMALL}"),
+            "an HTML page instead of `m.gguf`",
+        ),
+        (answering(206), "another part of `m.gguf`"),
+        (answering(206, content_range=f"bytes 1-{SMALL - 1}/{SMALL}"), "another part of `m.gguf`"),
+        (answering(206, content_range=f"bytes 0-{SMALL}/{SMALL}"), "another part of `m.gguf`"),
+        (answering(206, content_range=f"bytes 0-{10**30}/{10**31}"), "another part of `m.gguf`"),
+        (answering(206, content_range="bytes 0-9/*"), "another part of `m.gguf`"),
+        (answering(302, location="/m.gguf"), "never to an end"),
+        (answering(302, location="file:///etc/passwd"), "no address of the web"),
+        (answering(302, location="gopher://host/m.gguf"), "no address of the web"),
+        (answering(304), "refuses: 304"),
+        (answering(416, content_range="bytes */7"), "7 bytes on"),
+    ],
+)
+def test_what_is_no_answer_is_refused(shop: Shop, tmp_path: Path, fault: Fault, said: str) -> None:
+    file = shop.put("/m.gguf", some_bytes(SMALL))
+    shop.inject(fault)
+    with pytest.raises(NetworkError, match=said):
+        fetch(file, tmp_path)
+    assert "whole" not in lying(tmp_path)
+
+
+@pytest.mark.parametrize("by", [1, -1, CHUNK])
+def test_another_part_than_asked_for_is_refused(shop: Shop, tmp_path: Path, by: int) -> None:
+    shop.inject(truncate(CHUNK * 3 // 2), times=1)
+    shop.inject(wrong_range(by), skip=1)
+    with pytest.raises(NetworkError, match="another part"):
+        fetch(shop.put("/m.gguf", some_bytes(SMALL)), tmp_path)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_a_refusal_is_final(shop: Shop, tmp_path: Path, status: int) -> None:
+    file = shop.put("/m.gguf", some_bytes(SMALL))
+    shop.inject(refuse(status, x_error_message="Access to it is restricted"))
+    with pytest.raises(HttpRefusal, match=f"refuses: {status} .*: Access to it is restricted") as error:
+        fetch(file, tmp_path)
+    assert error.value.status == status
+    assert len(shop.asked()) == 1
+    assert lying(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_server_in_trouble_is_asked_again(shop: Shop, tmp_path: Path, status: int) -> None:
+    file = shop.put("/m.gguf", some_bytes(SMALL))
+    shop.inject(refuse(status), times=3)
+    assert fetch(file, tmp_path) == some_bytes(SMALL)
+    assert len(shop.asked()) == 4
+    discard(file, tmp_path)
+    shop.inject(refuse(status))
+    with pytest.raises(NetworkError, match=f"answers {status}"):
+        fetch(file, tmp_path)
+    assert len(shop.asked()) == 8
+
+
+def test_a_server_may_ask_to_wait(shop: Shop, tmp_path: Path) -> None:
+    file = shop.put("/m.gguf", some_bytes(SMALL))
+    shop.inject(refuse(429, retry_after="0"), times=1)
+    shop.inject(refuse(429, ratelimit='"api";r=0;t=0'), times=1, skip=1)
+    shop.inject(refuse(503, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"), times=1, skip=2)
+    watch = Watcher()
+    assert fetch(file, tmp_path, watch) == some_bytes(SMALL)
+    assert [text.rpartition(": ")[2] for text in watch.says] == ["trying again in 0 s"] * 3
+    discard(file, tmp_path)
+    shop.heal()
+    shop.inject(refuse(429, retry_after="36000"))
+    with pytest.raises(NetworkError, match="asks to wait 600 minutes"):
+        fetch(file, tmp_path)
+
+
+def test_a_server_without_parts(shop: Shop, tmp_path: Path) -> None:
+    data = some_bytes(LARGE)
+    file = shop.put("/m.gguf", data)
+    shop.inject(no_ranges())
+    watch = Watcher()
+    assert fetch(file, tmp_path, watch) == data
+    assert len(shop.asked()) == 1
+    assert "does not send parts of files" in watch.says[0]
+    discard(file, tmp_path)
+    # What another run has left is of no use there.
+    shop.heal()
+    shop.inject(truncate(CHUNK * 3 // 2))
+    with pytest.raises(NetworkError):
+        fetch(file, tmp_path, patience=ONE_TRY)
+    shop.heal()
+    shop.inject(no_ranges())
+    watch = Watcher()
+    assert fetch(file, tmp_path, watch) == data
+    assert "starting from the beginning" in watch.says[0]
+    discard(file, tmp_path)
+    shop.inject(truncate(LARGE // 2), times=2)
+    assert fetch(file, tmp_path) == data
+    discard(file, tmp_path)
+    shop.inject(truncate(LARGE // 2))
+    with pytest.raises(NetworkError):
+        fetch(file, tmp_path)
