@@ -69,7 +69,7 @@ def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
     check_behaviour(checkpoint.config, shape)
 
     def layer_tensors(layer: int) -> list[MappedTensor]:
-        return attention_tensors(shape, layer) + _feed_forward_tensors(shape, layer)
+        return attention_tensors(shape, layer) + feed_forward_tensors(shape, layer)
 
     return match_tensors(checkpoint, shape, layer_tensors)
 
@@ -103,14 +103,14 @@ def check_behaviour(config: Config, shape: Shape) -> None:
         )
 
 
-def _model_tensors(shape: Shape, checkpoint: Checkpoint) -> list[MappedTensor]:
-    """What stands outside of the layers; tied embeddings need no lm_head, and one that is there is kept."""
+def model_tensors(shape: Shape, *, has_head: bool) -> list[MappedTensor]:
+    """What stands outside of the layers."""
     table = (shape.vocabulary, shape.hidden)
     mapped = [
         plain("model.embed_tokens.weight", "token_embd.weight", table),
         plain("model.norm.weight", "output_norm.weight", (shape.hidden,)),
     ]
-    if _HEAD in checkpoint.tensors or not checkpoint.config.tied:
+    if has_head:
         mapped.append(plain(_HEAD, "output.weight", table))
     return mapped
 
@@ -131,7 +131,8 @@ def attention_tensors(shape: Shape, layer: int) -> list[MappedTensor]:
     ]
 
 
-def _feed_forward_tensors(shape: Shape, layer: int) -> list[MappedTensor]:
+def feed_forward_tensors(shape: Shape, layer: int) -> list[MappedTensor]:
+    """A layer's feed-forward block, of a model without experts."""
     source, target = f"model.layers.{layer}.mlp", f"blk.{layer}"
     return [
         plain(f"{source}.gate_proj.weight", f"{target}.ffn_gate.weight", (shape.feed_forward, shape.hidden)),
@@ -153,7 +154,9 @@ def match_tensors(
     Raises CheckpointError at the first that does not match. Layers are asked for one by one, so a configuration
     that claims thousands of tensors costs no more than the checkpoint has.
     """
-    mapped = _model_tensors(shape, checkpoint)
+    # Tied embeddings need no lm_head, and one that is there is kept.
+    has_head = _HEAD in checkpoint.tensors or not checkpoint.config.tied
+    mapped = model_tensors(shape, has_head=has_head)
     expected = {part.name for tensor in mapped for part in _found_parts(checkpoint, tensor)}
     for layer in range(shape.layers):
         tensors = layer_tensors(layer)

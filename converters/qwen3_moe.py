@@ -36,11 +36,10 @@ def map_tensors(checkpoint: Checkpoint) -> list[MappedTensor]:
     check_behaviour(config, shape)
     _check_routing(config)
     experts, width = _experts(config), config.integer("moe_intermediate_size", least=2)
-    stacked = _fused_tensors if _FUSED in checkpoint.tensors else _separate_tensors
+    stacked = _fused_tensors if _FUSED in checkpoint.tensors else expert_tensors
 
     def layer_tensors(layer: int) -> list[MappedTensor]:
-        router = (f"model.layers.{layer}.mlp.gate.weight", f"blk.{layer}.ffn_gate_inp.weight")
-        tensors = [*attention_tensors(shape, layer), plain(*router, (experts, shape.hidden))]
+        tensors = [*attention_tensors(shape, layer), router(layer, experts, shape.hidden)]
         return tensors + stacked(layer, experts, width, shape.hidden)
 
     return match_tensors(checkpoint, shape, layer_tensors)
@@ -84,7 +83,14 @@ def _check_routing(config: Config) -> None:
         raise CheckpointError(f"`{config.path}` has a shared expert, which llama.cpp lacks here")
 
 
-def _separate_tensors(layer: int, experts: int, width: int, hidden: int) -> list[MappedTensor]:
+def router(layer: int, experts: int, hidden: int) -> MappedTensor:
+    """What chooses a layer's experts."""
+    source = f"model.layers.{layer}.mlp.gate.weight"
+    return plain(source, f"blk.{layer}.ffn_gate_inp.weight", (experts, hidden))
+
+
+def expert_tensors(layer: int, experts: int, width: int, hidden: int) -> list[MappedTensor]:
+    """A layer's experts, which the released checkpoints have one tensor each."""
     source = f"model.layers.{layer}.mlp.experts"
     shapes = {"gate": (width, hidden), "up": (width, hidden), "down": (hidden, width)}
     return [

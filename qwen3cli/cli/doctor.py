@@ -11,7 +11,7 @@ import typer
 from qwen3cli import __version__
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import QwenError
-from qwen3cli.models.fit import available_memory
+from qwen3cli.models.machines import available_memory
 from qwen3cli.terminal.figures import size
 
 
@@ -46,10 +46,10 @@ def doctor(context: typer.Context) -> None:
 def _models(session: Session) -> str:
     """Names, and what is wrong with the store: a report must not end at what it is to report."""
     try:
-        entries, broken = session.store.listing()
+        entries, unread = session.store.listing()
     except QwenError as error:
         return error.message
-    names = [*(entry.name for entry in entries), *(f"{name} (damaged)" for name in broken)]
+    names = [*(entry.name for entry in entries), *(f"{one.name} ({one.reason})" for one in unread)]
     return ", ".join(names) or "none but the demo"
 
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from qwen3cli.chat.thinking import ThinkingMode
 
+HEAD = 128
+"""Numbers of a head of attention."""
+VOCABULARY = 151_936
+
 
 @dataclass(frozen=True)
 class Member:
@@ -29,6 +33,11 @@ class Member:
     sibling: str | None = None
     gguf: str | None = None
 
+    @property
+    def tied(self) -> bool:
+        """Whether its output is computed with the embeddings, so that its files hold no output.weight."""
+        return self.name.split("-")[0] in _TIED
+
 
 _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
     "0.6b": (28, 1024, 3072, 16, 8, None),
@@ -40,6 +49,7 @@ _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
     "30b-a3b": (48, 2048, 768, 32, 4, (128, 8)),
     "235b-a22b": (94, 4096, 1536, 64, 4, (128, 8)),
 }
+_TIED = ("0.6b", "1.7b", "4b")
 _WITH_BASE = ("0.6b", "1.7b", "4b", "8b", "14b", "30b-a3b")
 _WITH_2507 = ("4b", "30b-a3b", "235b-a22b")
 _LONG_CONTEXT = 262_144

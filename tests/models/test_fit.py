@@ -39,7 +39,8 @@ def test_the_context_is_halved_until_it_fits() -> None:
 
 
 def test_the_cache_of_0_6b_takes_112_kib_a_token() -> None:
-    assert fit.needed(SMALL, 1001, "f16") - fit.needed(SMALL, 1000, "f16") == 112 * 1024
+    # llama.cpp rounds contexts up to 256 tokens.
+    assert fit.needed(SMALL, 1025, "f16") - fit.needed(SMALL, 1024, "f16") == 256 * 112 * 1024
     assert fit.needed(SMALL, 2000, "q8_0") < fit.needed(SMALL, 2000, "f16")
 
 
@@ -48,7 +49,3 @@ def test_what_cannot_fit_is_refused_with_both_figures() -> None:
         fit.place(SMALL, threads=2, available=10**9)
     with pytest.raises(NotEnough):
         fit.place(SMALL, threads=2, context=32_768, available=2 * 10**9)
-
-
-def test_this_machine_has_memory() -> None:
-    assert fit.available_memory() > 10**8

@@ -1,0 +1,80 @@
+"""`qwen3 plan`: what a model needs, and which quantization suits this machine or one that is described."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qwen3cli.cli.opening import find_facts
+from qwen3cli.cli.session import Session
+from qwen3cli.errors import ModelNotFound
+from qwen3cli.machine import MOST_TOKENS
+from qwen3cli.models import catalog
+from qwen3cli.models.machines import LEAST_CONTEXT, Machine, described, parse_ram, parse_size, this_machine
+from qwen3cli.models.reference import ModelRef
+
+if TYPE_CHECKING:
+    from qwen3cli.cli.planned import Subject
+
+
+def plan(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A family name such as `8b` or `8b:q5_k_m`, or a model.")],
+    ctx: Annotated[
+        int | None, typer.Option(min=64, max=MOST_TOKENS, metavar="N", help="Context size in tokens.")
+    ] = None,
+    ram: Annotated[
+        str | None, typer.Option(metavar="N", help="Memory of another machine, as in 16G.")
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option(metavar="N", help="Memory of its GPU, as in 24GiB; 0 for none.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Show what a model needs in memory, and which quantization is the best that fits."""
+    session: Session = context.obj
+    session.as_json = as_json
+    from qwen3cli.cli.planned import Planned
+
+    machine = _machine(ram, vram)
+    subject = _subject(session, model)
+    planned = Planned.of(
+        subject, machine, ctx or min(LEAST_CONTEXT, subject.models[0].context or LEAST_CONTEXT)
+    )
+    if as_json:
+        session.console.json(planned.as_json())
+    else:
+        planned.show(session.console)
+
+
+def _machine(ram: str | None, vram: str | None) -> Machine:
+    gpu = None if vram is None else parse_size(vram, "--vram")
+    if ram is not None:
+        return described(parse_ram(ram), gpu)
+    if gpu is not None:
+        return replace(this_machine(), gpus=(gpu,) if gpu else ())
+    # Takes 200 ms, and a described machine needs none.
+    from qwen3cli.engines import devices
+
+    return this_machine(devices())
+
+
+def _subject(session: Session, text: str) -> Subject:
+    """What the person named: a model that is here, or a member of the family in the quantizations to choose from."""
+    from qwen3cli.cli.planned import Subject
+    from qwen3cli.models.plan import needs_of_family
+    from qwen3cli.models.sizes import needs_of_file, needs_of_member
+
+    reference = ModelRef.parse(text)
+    name, _, quantization = text.partition(":")
+    member = catalog.find(name)
+    if session.store.find(text) is None and reference.kind not in ("demo", "path"):
+        if member is None:
+            hint = f"`{text}` is no member of it; `qwen3 list` shows what is installed"
+            raise ModelNotFound("`qwen3 plan` knows the Qwen3 family and models that are here", hint)
+        models = [needs_of_member(member, quantization)] if quantization else needs_of_family(member)
+        return Subject(member.name, tuple(models), member)
+    facts = find_facts(session, text)
+    return Subject(facts.name, (needs_of_file(facts),), compared=member)
