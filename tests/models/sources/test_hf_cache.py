@@ -159,6 +159,10 @@ def test_a_cached_file_is_found_as_huggingface_hub_finds_it(tmp_path: Path) -> N
         (REPOSITORY, "loop.gguf", "main"),
         (REPOSITORY, FILE, "elsewhere"),
         (REPOSITORY, FILE, "piped"),
+        # Inside of the cache, but no file of a snapshot.
+        (REPOSITORY, f"../../blobs/{digest_of(WEIGHTS)}", "main"),
+        (REPOSITORY, digest_of(WEIGHTS), "../blobs"),
+        (REPOSITORY, digest_of(WEIGHTS), "blobs"),
     ],
 )
 def test_nothing_outside_of_the_cache_is_found_in_it(
@@ -172,6 +176,7 @@ def test_nothing_outside_of_the_cache_is_found_in_it(
     (snapshot / "loop.gguf").symlink_to("loop.gguf")
     os.mkfifo(snapshot / "pipe.gguf")
     put(snapshot.parent.parent / "refs" / "elsewhere", b"../../..")
+    put(snapshot.parent.parent / "refs" / "blobs", b"../blobs")
     os.mkfifo(snapshot.parent.parent / "refs" / "piped")
     assert find_cached(REPOSITORY, FILE, "main", {}, tmp_path) is not None
     assert find_cached(repository, file, revision, {}, tmp_path) is None

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.models.sources.elsewhere import (
 
 A = "a" * 64
 SECRET = WEIGHTS + b"secret"
+REAL_OPEN = os.open
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +98,7 @@ def test_digests_that_are_none(tmp_path: Path, secret: Path, digest: Any) -> Non
         b"\xff\xfe\x00",
         b"[" * 1_000_000,
         b'{"layers":' * 100_000,
-        b'{"layers": [' + b" " * (5 << 20) + b"]}",
+        b'{"layers": []}' + b" " * (5 << 20),
         b"9" * 1_000_000,
         b"[]",
         b"null",
@@ -170,6 +172,25 @@ def test_manifests_that_are_no_files(tmp_path: Path, secret: Path) -> None:
     for what in hostile_files(path.parent, "1", secret.with_name("manifest")):
         models, _ = looked(tmp_path)
         assert models == [], what
+
+
+def test_nothing_but_files_is_opened(tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a device can change it, whatever is done with it then."""
+    opened: list[Path] = []
+
+    def watched(path: Path, flags: int) -> int:
+        opened.append(path)
+        return REAL_OPEN(path, flags)
+
+    monkeypatch.setattr("qwen3cli.models.sources.looking.os.open", watched)
+    blob = ollama_model(tmp_path / "store", "library/evil:1", SECRET)
+    for what in hostile_files(blob.parent, blob.name, secret):
+        looked(tmp_path)
+        with suppress(InvalidFile):
+            assert what == "a link to a folder" or find_at(blob)
+    names = {str(path) for path in opened}
+    assert names >= {str(blob), str(tmp_path / "store/manifests/registry.ollama.ai/library/evil/1")}
+    assert not any(name.startswith("/dev") or name.endswith("pipe") for name in names)
 
 
 def test_a_store_whose_blobs_are_elsewhere(tmp_path: Path, secret: Path) -> None:
