@@ -72,13 +72,13 @@ class Patience:
 
 def host_of(url: str) -> str:
     """For sentences: never the whole URL, which may hold a token."""
-    found = re.match(r"[a-zA-Z]+://(?:[^/?#]*@)?([^/?#]+)", url)
-    return found[1] if found else url.partition("?")[0]
+    found = re.match(r"[a-zA-Z]+://([^/]+)", without_secrets(url))
+    return found[1] if found else without_secrets(url)
 
 
 def without_secrets(url: str) -> str:
     """The URL without user, query and fragment."""
-    plain = re.sub(r"^([a-zA-Z]+://)[^/?#]*@", r"\1", url)
+    plain = re.sub(r"^([a-zA-Z]+://)?[^/?#]*@", r"\1", url)
     return re.split(r"[?#]", plain, maxsplit=1)[0]
 
 

@@ -149,7 +149,10 @@ class Http:
             timeout = httpx2.Timeout(self.patience.silence_s, connect=self.patience.connect_s, pool=None)
             try:
                 self._client = httpx2.Client(timeout=timeout, headers={"User-Agent": "qwen3cli"})
-            except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+            except ImportError:
+                message = "the environment names a SOCKS proxy, which takes a package that is not installed"
+                raise UsageError(message, "`pip install socksio`, or name an HTTP proxy") from None
+            except (ValueError, OSError, httpx2.InvalidURL) as error:
                 raise UsageError(
                     f"the settings of the network cannot be used: {error}",
                     "look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",

@@ -8,6 +8,7 @@ chunks that were under way. After a power cut a chunk may be missing that the ma
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -115,8 +116,11 @@ class Partial:
             read = _read_map(places["map"].read_bytes())
             if read and os.fstat(part).st_size == read[0].size:
                 return cls(places, read[0], read[1], part, map_file)
-        except OSError:
-            pass
+        except OSError as error:
+            # Anything else may pass, and what came would be lost.
+            if error.errno not in (errno.ENOENT, errno.ELOOP):
+                _close(part, map_file)
+                raise storage_error(error, places.folder) from None
         _close(part, map_file)
         return None
 
