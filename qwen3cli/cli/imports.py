@@ -67,11 +67,11 @@ def import_models(
     where: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PROGRAM|PATH]", help="ollama, lmstudio, llama.cpp, hf; a GGUF file, a folder."
+            metavar="PROGRAM|PATH", help="ollama, lmstudio, llama.cpp, hf; a GGUF file, a folder."
         ),
     ] = None,
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these, as the list shows them.")
+        list[str] | None, typer.Argument(metavar="MODEL", help="Only these, as the list shows them.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Register the one model under this name.")
@@ -84,7 +84,11 @@ def import_models(
 ) -> None:
     """List what Ollama, LM Studio, llama.cpp and Hugging Face's programs have, or register it without copying.
 
-    Without arguments it lists and changes nothing. The other programs' files are never touched.
+    \b
+    qwen3 import                              list it all, and change nothing
+    qwen3 import ollama                       register the Qwen3 models that Ollama has
+    qwen3 import ollama qwen3:8b --as NAME    one of them, under a name of its own
+    qwen3 import ~/models                     the files of a folder, or one file
     """
     session: Session = context.obj
     session.as_json = as_json

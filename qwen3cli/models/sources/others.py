@@ -68,7 +68,7 @@ def _scan_folder(root: Path, program: str) -> Iterator[Found | str]:
 
 
 def choose(models: Sequence[Found], wanted: str, where: str) -> Found:
-    """The model that `wanted` names: by its reference or name, or by whole parts of the reference that are its alone.
+    """The model that `wanted` names: by its reference or name, or by words of the reference that are its alone.
 
     Raises `ModelNotFound`, or `UsageError` where it could be any of several.
     """
@@ -77,12 +77,14 @@ def choose(models: Sequence[Found], wanted: str, where: str) -> Found:
     latest = [m for m in models if m.reference.lower() == f"{text}:latest"]
     if exact or latest:
         return [*exact, *latest][0]
-    part = re.compile(rf"(?:^|[/:]){re.escape(text)}(?:\.gguf)?(?:[/:]|$)")
-    fitting = [m for m in models if part.search(m.reference.lower())]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise UsageError(f"`{wanted}` could be {_listed(fitting)}", "say which one")
+    # First whole parts of the reference, `Qwen/Qwen3-8B-GGUF`; then whole words of it, `Qwen3-8B` or `q4_k_m`.
+    for start, end in (("[/:]", r"(?:\.gguf)?(?:[/:]|$)"), ("[/:._-]", "(?:[/:._-]|$)")):
+        part = re.compile(rf"(?:^|{start}){re.escape(text)}{end}")
+        fitting = [m for m in models if text and part.search(m.reference.lower())]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise UsageError(f"`{wanted}` could be {_listed(fitting)}", "say which one")
     hint = f"it has {_listed(models)}" if models else "`qwen3 import` lists what other programs have"
     raise ModelNotFound(f"there is no `{wanted}` in {where}", hint)
 

@@ -90,6 +90,8 @@ MODELS = [
         ("Qwen/Qwen3-8B-GGUF:Qwen3-8B-Q4_K_M.gguf", 3),
         ("qwen3-8b-q4_k_m", 3),
         ("Qwen3-8B-Q8_0.gguf", 4),
+        ("Q8_0", 4),
+        ("8b-q4_k_m", 3),
     ],
 )
 def test_a_model_is_chosen_by_reference_name_or_part(wanted: str, number: int) -> None:
@@ -101,6 +103,8 @@ def test_a_model_is_chosen_by_reference_name_or_part(wanted: str, number: int) -
     [
         ("Qwen/Qwen3-8B-GGUF", UsageError, "could be `Qwen/Qwen3-8B-GGUF:Qwen3-8B-Q4_K_M.gguf`, `"),
         ("qwen", UsageError, "could be"),
+        ("gguf", UsageError, "could be"),
+        ("q4_k_", ModelNotFound, "there is no"),
         ("qwen3-8", ModelNotFound, "there is no `qwen3-8` in Ollama"),
         (".*", ModelNotFound, "there is no"),
         ("", ModelNotFound, "there is no"),
