@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from qwen3cli.models.sources.found import Found
+from qwen3cli.models.sources.others import find_models
+
 WEIGHTS = b"GGUF" + bytes(28)
 """Begins like a model, which is all that a listing looks at."""
+
+SECRET = WEIGHTS + b"secret"
+"""What no store has."""
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OLDER = "fedcba9876543210fedcba9876543210fedcba98"
@@ -74,3 +80,34 @@ def tree(*roots: Path) -> dict[str, Sequence[object]]:
         link = str(path.readlink()) if path.is_symlink() else ""
         found[str(path)] = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino, link, content)
     return found
+
+
+def looked(root: Path) -> tuple[list[Found], str]:
+    """What is found with `root/home` as home and `root/store` as Ollama's, and what is said."""
+    environ = {"OLLAMA_MODELS": str(root / "store")}
+    models, passed = find_models(None, environ, root / "home")
+    return models, "\n".join(passed)
+
+
+def hostile_files(folder: Path, name: str, secret: Path) -> Iterator[str]:
+    """Puts one thing after another in place of the file `name`; says what it was."""
+    path = folder / name
+    path.unlink()
+    for what, make in {
+        "a link out": lambda: path.symlink_to(secret),
+        "a link to a device": lambda: path.symlink_to("/dev/zero"),
+        "a link to a terminal": lambda: path.symlink_to("/dev/tty"),
+        "a link to a folder": lambda: path.symlink_to("/"),
+        "a loop": lambda: path.symlink_to(name),
+        "a link to nowhere": lambda: path.symlink_to("nowhere"),
+        "a link up and down": lambda: path.symlink_to(os.path.relpath(secret, folder)),
+        "a pipe": lambda: os.mkfifo(path),
+        "a link to a pipe": lambda: (os.mkfifo(folder / "pipe"), path.symlink_to("pipe")),
+        "no model": lambda: put(path, b"no model"),
+        "an empty file": lambda: put(path, b""),
+    }.items():
+        make()
+        yield what
+        path.unlink()
+    path.mkdir()
+    yield "a folder"

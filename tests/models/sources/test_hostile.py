@@ -13,21 +13,20 @@ from typing import Any
 import pytest
 
 from qwen3cli.errors import InvalidFile
-from qwen3cli.models.sources.found import Found
-from qwen3cli.models.sources.others import find_at, find_models
+from qwen3cli.models.sources.others import find_at
 from tests.models.sources.elsewhere import (
-    COMMIT,
+    SECRET,
     WEIGHTS,
-    cached,
     digest_of,
+    hostile_files,
     layers,
+    looked,
     manifest,
     ollama_model,
     put,
 )
 
 A = "a" * 64
-SECRET = WEIGHTS + b"secret"
 REAL_OPEN = os.open
 
 
@@ -43,12 +42,6 @@ def no_waiting() -> Iterator[None]:
 def secret(tmp_path: Path) -> Path:
     """A GGUF file that no store has."""
     return put(tmp_path / "outside" / "blobs" / f"sha256-{digest_of(SECRET)}", SECRET)
-
-
-def looked(root: Path) -> tuple[list[Found], str]:
-    environ = {"OLLAMA_MODELS": str(root / "store")}
-    models, passed = find_models(None, environ, root / "home")
-    return models, "\n".join(passed)
 
 
 @pytest.mark.parametrize(
@@ -132,30 +125,6 @@ def test_sizes_that_are_not_the_files(tmp_path: Path, size: Any) -> None:
     assert "its file has 32 bytes" in passed
 
 
-def hostile_files(folder: Path, name: str, secret: Path) -> Iterator[str]:
-    """Puts one thing after another in place of the file `name`; says what it was."""
-    path = folder / name
-    path.unlink()
-    for what, make in {
-        "a link out": lambda: path.symlink_to(secret),
-        "a link to a device": lambda: path.symlink_to("/dev/zero"),
-        "a link to a terminal": lambda: path.symlink_to("/dev/tty"),
-        "a link to a folder": lambda: path.symlink_to("/"),
-        "a loop": lambda: path.symlink_to(name),
-        "a link to nowhere": lambda: path.symlink_to("nowhere"),
-        "a link up and down": lambda: path.symlink_to(os.path.relpath(secret, folder)),
-        "a pipe": lambda: os.mkfifo(path),
-        "a link to a pipe": lambda: (os.mkfifo(folder / "pipe"), path.symlink_to("pipe")),
-        "no model": lambda: put(path, b"no model"),
-        "an empty file": lambda: put(path, b""),
-    }.items():
-        make()
-        yield what
-        path.unlink()
-    path.mkdir()
-    yield "a folder"
-
-
 def test_blobs_that_are_none(tmp_path: Path, secret: Path) -> None:
     blob = ollama_model(tmp_path / "store", "library/evil:1", SECRET)
     for what in hostile_files(blob.parent, blob.name, secret):
@@ -220,58 +189,6 @@ def test_files_of_lm_studio_that_are_none(tmp_path: Path, secret: Path) -> None:
         models, passed = looked(tmp_path)
         assert models == [], what
         assert what == "a folder" or passed, what
-
-
-def test_files_of_the_cache_that_are_none(tmp_path: Path, secret: Path) -> None:
-    hub = tmp_path / "home" / ".cache" / "huggingface" / "hub"
-    link = cached(hub, "Qwen/Evil", "evil.gguf")
-    for what in hostile_files(link.parent, link.name, secret):
-        models, _ = looked(tmp_path)
-        assert models == [], what
-
-
-def test_links_of_the_cache_may_not_lead_to_another_repository(tmp_path: Path) -> None:
-    hub = tmp_path / "home" / ".cache" / "huggingface" / "hub"
-    good = cached(hub, "Qwen/Good", "good.gguf")
-    link = hub / "models--Qwen--Evil" / "snapshots" / COMMIT / "evil.gguf"
-    link.parent.mkdir(parents=True)
-    link.symlink_to(good)
-    models, passed = looked(tmp_path)
-    assert [model.reference for model in models] == ["Qwen/Good:good.gguf"]
-    assert (
-        passed == "`Qwen/Evil:evil.gguf` of the Hugging Face cache is passed over: it leads out of its folder"
-    )
-
-
-@pytest.mark.parametrize(
-    "name", ["..", "..--..", "", "a--b--c", "a\x1b[0m--b", "a--\n", "-a--b", "a--.b", "--"]
-)
-def test_repositories_that_no_hub_has(tmp_path: Path, name: str) -> None:
-    hub = tmp_path / "home" / ".cache" / "huggingface" / "hub"
-    put(hub / f"models--{name}" / "snapshots" / COMMIT / "evil.gguf")
-    models, passed = looked(tmp_path)
-    assert models == []
-    assert "the hub allows no such name" in passed
-
-
-@pytest.mark.parametrize("ref", [b"../../../..", b"/etc", b"", b"\xff", b"a\0b", b"x" * 10_000])
-def test_branches_that_lead_nowhere_are_none(tmp_path: Path, ref: bytes) -> None:
-    hub = tmp_path / "home" / ".cache" / "huggingface" / "hub"
-    cached(hub, "Qwen/Good", "good.gguf")
-    put(hub / "models--Qwen--Good" / "refs" / "main", ref)
-    assert [model.revision for model in looked(tmp_path)[0]] == [COMMIT]
-
-
-@pytest.mark.parametrize(
-    "place", ["models--Qwen--Evil", "models--Qwen--Evil/snapshots", "models--Qwen--Evil/snapshots/1"]
-)
-def test_folders_of_the_cache_that_are_links(tmp_path: Path, place: str) -> None:
-    outside = cached(tmp_path / "outside", "Qwen/Evil", "evil.gguf", commit="1")
-    source = {0: outside.parents[2], 1: outside.parents[1], 2: outside.parent}[place.count("/")]
-    link = tmp_path / "home" / ".cache" / "huggingface" / "hub" / place
-    link.parent.mkdir(parents=True)
-    link.symlink_to(source)
-    assert looked(tmp_path)[0] == []
 
 
 def test_links_to_folders_are_said_and_not_followed(tmp_path: Path) -> None:
