@@ -32,7 +32,8 @@ class ModelFacts:
 
     `context_length` is the trained context in tokens (0 when the file does not say);
     `kv_bytes_per_token` counts K and V over all layers at 16 bits; `further` are the other files of a split
-    model, which the figures include.
+    model, which the figures include; `thinking` is "hybrid", "never", "always", or "" where it is not known;
+    `vocabulary` counts tokens, and `hidden` the numbers that stand for one: what computing takes follows from both.
     """
 
     name: str
@@ -46,6 +47,9 @@ class ModelFacts:
     kv_bytes_per_token: int
     base: bool = False
     further: tuple[Path, ...] = ()
+    thinking: str = ""
+    vocabulary: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True)

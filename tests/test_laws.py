@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen3cli.models.manifest import Origin
 from qwen3cli.models.store import ModelStore
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +91,7 @@ def test_converters_know_nothing_of_the_program() -> None:
 def test_start_up_loads_nothing_heavy(arguments: list[str], tmp_path: Path, tiny_gguf: Path) -> None:
     store = ModelStore(tmp_path / "models")
     for name in ("sound", "damaged"):
-        store.add(name, "a test", lambda target: shutil.copyfile(tiny_gguf, target) and None)
+        store.add(name, Origin("a test"), lambda target: shutil.copyfile(tiny_gguf, target) and None)
     (store.folder / "damaged" / "manifest.json").write_text("{")
     code = (
         "import sys\n"

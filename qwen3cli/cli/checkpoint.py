@@ -17,7 +17,7 @@ from qwen3cli.models.checkpoints import (
     one_at_a_time,
 )
 from qwen3cli.models.conversion import check_folder, check_room, convert_checkpoint, plan_conversion
-from qwen3cli.models.store import Entry
+from qwen3cli.models.manifest import Entry, Origin
 from qwen3cli.terminal.progress import Progress
 
 
@@ -59,7 +59,7 @@ def _convert(session: Session, folder: Path, key: str) -> Entry:
                     f"`{folder}` changed while it was converted", "try again when nothing writes to it"
                 )
 
-        entry = session.store.add(name, str(folder.absolute()), write)
+        entry = session.store.add(name, Origin(str(folder.absolute())), write)
     for line in notices:
         session.notice(line)
     session.notice(

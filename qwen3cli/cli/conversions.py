@@ -15,6 +15,7 @@ from converters.recipes import find_recipe
 from converters.wishes import Wishes
 from qwen3cli.cli.session import Session
 from qwen3cli.models.conversion import convert_checkpoint, free_bytes, plan_conversion
+from qwen3cli.models.manifest import Origin
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.terminal.figures import count, size
 from qwen3cli.terminal.progress import Progress as Bar
@@ -74,9 +75,13 @@ def _as_event(step: Progress, elapsed: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Job:
-    """What `qwen3 convert` was asked for; the model goes to the file `output`, or into the store as `name`."""
+    """What `qwen3 convert` was asked for; the model goes to the file `output`, or into the store as `name`.
+
+    `origin` is where the checkpoint in the folder `source` came from.
+    """
 
     source: Path
+    origin: Origin
     quantization: str
     wishes: Wishes
     output: Path | None
@@ -117,7 +122,7 @@ def _written(session: Session, job: Job, write: Callable[[Path], None]) -> tuple
     """Have the file made; gives the words that name it from now on, and its size."""
     output = job.output
     if output is None:
-        entry = session.store.add(job.name or "", str(job.source.absolute()), write)
+        entry = session.store.add(job.name or "", job.origin, write)
         return entry.name, entry.facts.file_bytes
     write(output)
     # A bare word without the suffix would be taken for a name.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from qwen3cli.config import Config
 from qwen3cli.errors import QwenError
@@ -16,7 +16,7 @@ class Session:
     def __init__(self, console: Console, config: Config) -> None:
         self.console = console
         self.config = config
-        self.store = ModelStore(config.paths.models)
+        self.store = ModelStore(config.paths.models, thinking_of)
         self.as_json = False
 
     def notice(self, text: str) -> None:
@@ -37,3 +37,14 @@ class Session:
         # Where stderr takes nothing, the exit code still tells.
         with suppress(QwenError):
             self.console.error(error.message, error.hint)
+
+
+def thinking_of(template: str) -> str:
+    """The thinking kind that a chat template shows; "" for one that is broken or does not end."""
+    from qwen3cli.engines.template import ChatTemplate
+
+    try:
+        with closing(ChatTemplate(template)) as chat:
+            return chat.thinking_mode().value
+    except (QwenError, OSError):
+        return ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.errors import InvalidFile
 from qwen3cli.machine import ModelFacts
 
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 
 _UNQUANTIZED = ("F32", "F16", "BF16")
 
+Thinking = Callable[[str], str]
+"""Tells the thinking kind from a chat template; "" where the template does not show it."""
 
-def read_facts(path: Path, name: str | None = None) -> ModelFacts:
+
+def unknown(template: str) -> str:
+    """The `Thinking` of those who cannot render templates."""
+    return ""
+
+
+def read_facts(path: Path, name: str | None = None, thinking: Thinking = unknown) -> ModelFacts:
     """Validate the header of `path` and read it.
 
     Raises `InvalidFile` with the reason when it is no sound GGUF file.
@@ -29,7 +38,8 @@ def read_facts(path: Path, name: str | None = None) -> ModelFacts:
         raise InvalidFile(f"`{path}` is a GGUF file but holds no model", "give a file of weights")
     quantization = header.quantization
     title = header.name or path.stem
-    headers = [header, *map(checked_header, further)]
+    headers = [header, *(_checked_part(part, number) for number, part in enumerate(further, 2))]
+    base = _is_base(title, metadata) or _is_base(name or path.stem, {})
     return ModelFacts(
         name=name or path.stem,
         path=path,
@@ -40,8 +50,11 @@ def read_facts(path: Path, name: str | None = None) -> ModelFacts:
         quantized=quantization not in _UNQUANTIZED,
         context_length=_number(metadata, f"{arch}.context_length"),
         kv_bytes_per_token=_kv_bytes(metadata, arch),
-        base=_is_base(title, metadata) or _is_base(name or path.stem, {}),
+        base=base,
         further=further,
+        thinking=_thinking(header, thinking, base=base),
+        vocabulary=_vocabulary(headers),
+        hidden=_number(metadata, f"{arch}.embedding_length"),
     )
 
 
@@ -61,6 +74,15 @@ def _further_parts(path: Path, header: Header) -> tuple[Path, ...]:
         if not part.is_file():
             raise InvalidFile(f"`{path}` lacks its part `{part.name}`", "fetch the missing file")
     return parts
+
+
+def _checked_part(path: Path, number: int) -> Header:
+    """The header of the part of that number; llama.cpp insists on it, too."""
+    header = checked_header(path)
+    said = header.integer("split.no")
+    if said != number - 1:
+        raise InvalidFile(f"`{path}` is not part {number} of its model, whatever its name says")
+    return header
 
 
 def checked_header(path: Path) -> Header:
@@ -89,6 +111,18 @@ def _kv_bytes(metadata: Mapping[str, object], arch: str) -> int:
     key = _number(metadata, f"{arch}.attention.key_length") or width
     value = _number(metadata, f"{arch}.attention.value_length") or width
     return 2 * layers * kv_heads * (key + value)
+
+
+def _vocabulary(headers: Sequence[Header]) -> int:
+    """Rows of the embeddings, in whichever file they are."""
+    tensors = (tensor for header in headers for tensor in header.tensors)
+    return next((tensor.shape[-1] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
+
+
+def _thinking(header: Header, tell: Thinking, *, base: bool) -> str:
+    """Base models ship the template of chat models; like those without one, they complete text."""
+    template = header.chat_template
+    return ThinkingMode.NEVER.value if base or not template else tell(template)
 
 
 def _is_base(title: str, metadata: Mapping[str, object]) -> bool:

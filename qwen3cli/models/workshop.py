@@ -1,16 +1,17 @@
 """Where the store makes and unmakes models: one process at a time, and nothing that a kill could leave half.
 
 A model under construction is a folder `.unfinished-ID` beside a locked file `.unfinished-ID.lock`. Locks die with
-their process, so whatever is not locked is rubbish, and the next one to work here sweeps it up.
+their process, so whatever is not locked is rubbish, and the next one to work here sweeps it up. No link is followed.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from converters.disk import lacks_entries, lock
@@ -18,6 +19,10 @@ from qwen3cli.errors import NotEnough, QwenError, is_disk_full
 
 _UNFINISHED = ".unfinished-"
 _LOCK = ".lock"
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_READING = os.O_RDONLY | _NO_LINK | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Opened without waiting: a named pipe in a file's place would hang every listing."""
+_MAKING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -25,7 +30,7 @@ def alone(folder: Path) -> Generator[None]:
     """No other process changes `folder` during the block, which must be short; system errors become ours."""
     with translated(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = _open_lock(folder / _LOCK)
         try:
             lock(descriptor, wait=True)
             yield
@@ -36,47 +41,105 @@ def alone(folder: Path) -> Generator[None]:
 @contextmanager
 def unfinished(folder: Path) -> Generator[Path]:
     """A new folder inside `folder`, for files under construction; what is left in it at the end is removed."""
+    fresh = _new_place(folder)
+    mark = Path(f"{fresh}{_LOCK}")
     with alone(folder):
         sweep(folder)
-        fresh = _new_place(folder)
-        mark = Path(f"{fresh}{_LOCK}")
-        descriptor = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
-        lock(descriptor)
-        fresh.mkdir()
+        descriptor = _open_lock(mark)
+        try:
+            lock(descriptor)
+            fresh.mkdir()
+        except OSError:
+            _leave(fresh, mark, descriptor)
+            raise
     try:
         yield fresh
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        os.close(descriptor)
+        _leave(fresh, mark, descriptor)
+
+
+def _leave(fresh: Path, mark: Path, descriptor: int) -> None:
+    # What cannot be removed now will be swept up: the outcome of the work stands.
+    with suppress(OSError):
+        _erase(fresh)
+    os.close(descriptor)
+    with suppress(OSError):
         mark.unlink(missing_ok=True)
 
 
-def discard(path: Path) -> None:
-    """Remove a folder in one step as far as others can see; of a link only the link. Call it while alone."""
-    if path.is_symlink():
-        path.unlink()
-        return
-    gone = _new_place(path.parent)
-    path.rename(gone)
-    shutil.rmtree(gone)
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
+
+
+def read_whole(path: Path, limit: int) -> str:
+    """The text of a small regular file; what is longer than `limit` bytes is cut off.
+
+    Raises `OSError` or `ValueError` for what is no such file.
+    """
+    descriptor = os.open(path, _READING)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a regular file")
+        return file.read(limit).decode("utf-8")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a new file and have the disk confirm it."""
+    descriptor = os.open(path, _MAKING, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def discard(paths: Sequence[Path]) -> None:
+    """Remove folders, as far as others can see each in one step, and all or none. Call it while alone."""
+    gone: list[tuple[Path, Path]] = []
+    try:
+        for path in paths:
+            place = _new_place(path.parent)
+            path.rename(place)
+            gone.append((path, place))
+    except BaseException:
+        for path, place in gone:
+            with suppress(OSError):
+                place.rename(path)
+        raise
+    for _, place in gone:
+        _erase(place)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left. Call it while alone."""
+    """Remove what killed processes left, as far as it can be. Call it while alone."""
     for mark in folder.glob(f"{_UNFINISHED}*{_LOCK}"):
-        try:
-            descriptor = os.open(mark, os.O_RDWR)
-        except FileNotFoundError:  # Its owner has just finished.
-            continue
-        try:
-            if lock(descriptor):
-                shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
-                mark.unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)
+        # Its owner may have just finished.
+        with suppress(OSError):
+            _sweep_unlocked(mark)
     for path in folder.glob(f"{_UNFINISHED}*"):
         if path.suffix != _LOCK and not Path(f"{path}{_LOCK}").exists():
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                _erase(path)
+
+
+def _sweep_unlocked(mark: Path) -> None:
+    descriptor = os.open(mark, os.O_RDWR | _NO_LINK)
+    try:
+        if lock(descriptor):
+            _erase(mark.with_suffix(""))
+            mark.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _erase(path: Path) -> None:
+    """Remove a folder with all that is in it, or of a link the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

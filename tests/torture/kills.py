@@ -81,7 +81,7 @@ class Scene:
             timed = count // 5
             for number in range(timed):
                 yield Moment(mode, Strike(seconds=run.seconds * (number + 0.5) / timed))
-            for number, step in enumerate(_spread(run.phases, count - timed)):
+            for number, step in enumerate(spread(run.phases, count - timed)):
                 yield Moment(mode, Strike(step, _HOW[number % len(_HOW)]))
 
     def phase(self, moment: Moment) -> str | None:
@@ -169,7 +169,11 @@ def _target(folder: Path, mode: Mode) -> Path | None:
         path = folder / "out.gguf"
         return path if path.exists() else None
     manifest = folder / "home" / "models" / NAME / "manifest.json"
-    return manifest.with_name(json.loads(manifest.read_text())["file"]) if manifest.exists() else None
+    return (
+        manifest.with_name(json.loads(manifest.read_text())["files"][0]["name"])
+        if manifest.exists()
+        else None
+    )
 
 
 def _listed(home: Path) -> list[str]:
@@ -189,7 +193,7 @@ def _files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def _spread(found: Sequence[str], count: int) -> list[int]:
+def spread(found: Sequence[str], count: int) -> list[int]:
     """`count` steps: from each phase the same number, as far as it has as many, and evenly within it."""
     steps: dict[str, list[int]] = {}
     for step, phase in enumerate(found):
