@@ -16,7 +16,8 @@ Errors carry `X-Error-Code` and `X-Error-Message`: 404 `RevisionNotFound` and `E
 for whoever is logged in and 401 for others, private ones included. A gated repository is listed for everyone; its
 files are 401 `GatedRepo` without a token and 403 with one that is not on the list. Ids are case-insensitive
 everywhere, without a redirect, and answers spell them right; that is how users' error messages show the real one.
-Storage refuses any `Authorization`: its URLs are signed, and a token has no business there.
+Storage refuses any `Authorization`: its URLs are signed, and a token has no business there. Its `ETag` is no hash
+of the file. Not imitated: Xet (`X-Xet-Hash`, which sends a client with hf_xet another way), tags, pull requests.
 """
 
 from __future__ import annotations

@@ -248,8 +248,9 @@ class _Handler(BaseHTTPRequestHandler):
         size = CHUNK if wire.rate is None else max(wire.rate // 50, 1)
         for at in range(0, len(body), size):
             piece = body[at : at + size]
-            self.wfile.write(piece)
+            # Counted first: the client may have it, and look, before this thread runs again.
             exchange.sent += len(piece)
+            self.wfile.write(piece)
             if wire.rate is not None:
                 time.sleep(len(piece) / wire.rate)
         if wire.upto is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -87,12 +88,11 @@ def test_huggingface_hub_sees_a_newer_commit_and_keeps_the_old(tmp_path: Path) -
     with Hub(TINY, newer) as hub:
         environ = {"HF_ENDPOINT": hub.url}
         assert run("hf_about", tmp_path, environ, repo_id=TINY.id)["sha"] == newer.commit != TINY.commit
-        old = {"repo_id": TINY.id, "filename": "config.json", "revision": TINY.commit}
         assert Path(run("hf_snapshot", tmp_path, environ, repo_id=TINY.id)).name == newer.commit
         assert run("hf_snapshot", tmp_path, environ, repo_id=TINY.id, revision=TINY.commit).endswith(
             TINY.commit
         )
-        assert hub.server.asked(f"resolve/{old['revision']}/config.json")
+        assert hub.server.asked(f"resolve/{TINY.commit}/config.json")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,14 @@ def test_huggingface_hub_resumes_within_a_process(tmp_path: Path) -> None:
         assert ranges(hub.storage.server) == [f"bytes={10 << 20}-"]
 
 
+def test_repositories_are_sound_to_git(tmp_path: Path) -> None:
+    TINY.write(tmp_path)
+    checked = subprocess.run(
+        ["git", "fsck", "--full", "--strict"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_olah_passes_with_huggingface_hub(tmp_path: Path) -> None:
     (tmp_path / "olah").mkdir()
     with Olah(tmp_path / "olah", TINY) as olah:
@@ -176,6 +184,8 @@ def test_modelscope_downloads_a_repository(tmp_path: Path) -> None:
 def test_modelscope_reads_past_the_cap_of_a_listing(tmp_path: Path) -> None:
     many = Repository("Qwen/Many", {f"{n % 2}/{n}.json": b"" for n in range(3100)})
     with ModelScope(many) as hub:
+        listing = f"{hub.url}/api/v1/models/{many.id}/repo/files?Recursive=True"
+        assert len(json.loads(get(listing)[0])["Data"]["Files"]) == 3000
         paths = run("modelscope_paths", tmp_path, {"MODELSCOPE_ENDPOINT": hub.url}, model_id=many.id)
         assert len(hub.server.asked("Root=")) == 2
     assert set(many.files) <= set(paths)
