@@ -14,8 +14,8 @@ JSON body, where base is `https://api.kaggle.com` for the real one and `{endpoin
 
 The same is at `https://www.kaggle.com/api/v1/models/{owner}/{model}/{framework}/{variation}` as plain GETs, by the
 SDK's own table of paths: `…/get`, `…/{version}/files?pageSize=&pageToken=` (also as page_size, page_token) and
-`…/{version}/download/{path}` or, for the archive, `…/{version}/download`. Here both lead to one answer; only the
-procedures are proven by a client.
+`…/{version}/download/{path}` or, for the archive, `…/{version}/download`. kagglehub 0.3.6, which asked this way
+(with page_size, and an endpoint from KAGGLE_API_ENDPOINT), passed here by hand. Both ways lead to one answer.
 
 Public models need no login. Credentials are `Authorization: Bearer` (KAGGLE_API_TOKEN) or Basic (KAGGLE_USERNAME and
 KAGGLE_KEY); a model that wants consent is 403. Errors are `{"code": 404, "message": …}` with the HTTP status.
