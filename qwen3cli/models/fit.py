@@ -5,13 +5,11 @@ from __future__ import annotations
 from qwen3cli.errors import NotEnough
 from qwen3cli.machine import ModelFacts, Placement
 from qwen3cli.models.machines import available_memory
-from qwen3cli.models.needs import cache_bytes
+from qwen3cli.models.needs import Buffers
 
 NATIVE_CONTEXT = 32_768
 """Qwen3's native context; longer ones need YaRN, which harms short texts."""
 SMALLEST_CONTEXT = 2_048
-COMPUTE_BYTES = 320 * 1024 * 1024
-"""Compute buffers and the rest: 512 tokens of logits over a vocabulary of 151,936 make 311 MB."""
 
 
 def place(
@@ -48,7 +46,11 @@ def default_context(facts: ModelFacts) -> int:
 
 def needed(facts: ModelFacts, context: int, kv_type: str) -> int:
     """Bytes: weights, KV cache, compute buffers."""
-    return facts.file_bytes + cache_bytes(facts.kv_bytes_per_token, context, kv_type) + COMPUTE_BYTES
+    # How wide a feed-forward block is matters only in contexts of hundreds of thousands of tokens.
+    buffers = Buffers.of(
+        kv_bytes=facts.kv_bytes_per_token, vocabulary=facts.vocabulary, hidden=facts.hidden, feed_forward=0
+    )
+    return facts.file_bytes + buffers.cache(context, kv_type) + buffers.compute(context)
 
 
 def _gb(count: int) -> str:

@@ -24,7 +24,7 @@ GPU_MARGIN = 1 << 30
 _MOST_FOR_THE_SYSTEM = 4 << 30
 
 _POWERS = {"": 3, "k": 1, "m": 2, "g": 3, "t": 4}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt])(i?)b?)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i?)b?)?", re.IGNORECASE)
 _LEAST_RAM = 100_000_000
 _MOST = 1 << 50
 

@@ -111,7 +111,8 @@ class Buffers:
 
     def cache(self, context: int, kv_type: str) -> int:
         """Bytes of the KV cache."""
-        return cache_bytes(self.kv_bytes, context, kv_type)
+        cells = -(-context // _KV_PADDING) * _KV_PADDING
+        return int(self.kv_bytes * cells * _KV_BITS[kv_type] / 16)
 
     def compute(self, context: int) -> int:
         """Bytes of the compute buffers: the logits of a batch, or in a very long context the attention mask."""
@@ -121,12 +122,6 @@ class Buffers:
         """Bytes of the compute buffers of layers alone: the attention mask, and what a layer works with."""
         batch = min(BATCH, context)
         return batch * (context * _HALF + self.layer_width * _FLOAT)
-
-
-def cache_bytes(kv_bytes_per_token: int, context: int, kv_type: str) -> int:
-    """Bytes of the KV cache of a model that takes so much for a token at 16 bits."""
-    cells = -(-context // _KV_PADDING) * _KV_PADDING
-    return int(kv_bytes_per_token * cells * _KV_BITS[kv_type] / 16)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from qwen3cli.models.facts import checked_header
 from qwen3cli.models.needs import Buffers, Layer, Needs, Weights
 
 if TYPE_CHECKING:
+    from converters.ggml import TensorType
     from converters.recipes import Recipe
 
 _EMBEDDING = "token_embd.weight"
@@ -61,15 +62,14 @@ def needs_of_file(facts: ModelFacts) -> Needs:
         return headers[0].integer(f"{facts.architecture}.{key}") or 0
 
     experts, used = number("expert_count"), number("expert_used_count")
-    vocabulary = next((t.shape[-1] for t in tensors if t.name == _EMBEDDING), 0)
     return Needs(
         quantization=facts.quantization,
         file_bytes=facts.file_bytes,
         weights=_weights(((t.name, t.nbytes) for t in tensors), used / experts if experts else 1.0),
         buffers=Buffers.of(
             kv_bytes=facts.kv_bytes_per_token,
-            vocabulary=vocabulary,
-            hidden=number("embedding_length"),
+            vocabulary=facts.vocabulary,
+            hidden=facts.hidden,
             feed_forward=number("expert_feed_forward_length") or number("feed_forward_length"),
             experts_used=used,
         ),
@@ -91,20 +91,26 @@ def _active(member: Member) -> float:
 
 
 def _tensor_sizes(member: Member, recipe: Recipe) -> list[tuple[str, int]]:
-    """Names and bytes of the tensors that a conversion without importance matrix would write."""
+    """Names and bytes of the tensors that a conversion writes, with an importance matrix where it must have one."""
+    from converters.choose import needs_imatrix
+
+    types = _types(member, recipe, imatrix=False)
+    if any(needs_imatrix(recipe, name, kind) for name, kind in types.items()):
+        types = _types(member, recipe, imatrix=True)
+    shapes = _tensor_shapes(member)
+    return [(name, kind.row_bytes(prod(shapes[name]))) for name, kind in types.items()]
+
+
+def _types(member: Member, recipe: Recipe, *, imatrix: bool) -> dict[str, TensorType]:
     from converters.choose import Chooser, order
     from converters.rules import Traits
     from converters.wishes import Overrides
 
-    shapes = _tensor_shapes(member)
-    traits = Traits(
-        member.layers, member.heads // member.kv_heads, member.experts[0] if member.experts else 0
-    )
+    experts = member.experts[0] if member.experts else 0
+    traits = Traits(member.layers, member.heads // member.kv_heads, experts, imatrix)
     chooser = Chooser(recipe, traits, Overrides(), tied=member.tied)
-    return [
-        (name, chooser.choose(name, shapes[name]).kind.row_bytes(prod(shapes[name])))
-        for name in order(shapes)
-    ]
+    shapes = _tensor_shapes(member)
+    return {name: chooser.choose(name, shapes[name]).kind for name in order(shapes)}
 
 
 @cache

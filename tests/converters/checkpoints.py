@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,31 @@ def make_checkpoint(folder: Path, model: Model) -> Path:
     for name, text in model.files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def make_sparse_checkpoint(folder: Path, model: Model) -> Path:
+    """All of a checkpoint but its weights, which are a hole that reads as zeros and takes no disk."""
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", make_config(model))
+    write_json(folder / "tokenizer.json", make_tokenizer())
+    write_json(folder / "tokenizer_config.json", make_tokenizer_config())
+    header: dict[str, object] = {}
+    offset = 0
+    for name, shape in tensor_shapes(model).items():
+        end = offset + 2 * prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, end]}
+        offset = end
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    write_sparse(folder / "model.safetensors", struct.pack("<Q", len(raw)) + raw, 8 + len(raw) + offset)
+    return folder
+
+
+def write_sparse(path: Path, beginning: bytes, size: int) -> None:
+    """A file of that size, all of it a hole but its beginning."""
+    with path.open("wb") as file:
+        file.write(beginning)
+        file.truncate(size)
 
 
 def make_config(model: Model) -> dict[str, Any]:

@@ -20,6 +20,8 @@ SMALL = ModelFacts(
     quantized=True,
     context_length=40_960,
     kv_bytes_per_token=2 * 28 * 8 * (128 + 128),
+    vocabulary=151_936,
+    hidden=1_024,
 )
 
 

@@ -6,20 +6,16 @@ side is `llama-quantize --dry-run`. Run by `make oracle`; exits with 1 on any di
 
 from __future__ import annotations
 
-import json
-import struct
 import sys
 import tempfile
 import time
-from math import prod
 from pathlib import Path
 
 from converters import RECIPES, Overrides, prepare
 from converters.choose import OUTPUT, Chooser
 from converters.rules import Traits
-from tests.converters.checkpoints import Model, make_config, tensor_shapes, write_json
+from tests.converters.checkpoints import Model, make_sparse_checkpoint, write_sparse
 from tests.converters.imatrices import write_dat
-from tests.converters.vocabulary import make_tokenizer, make_tokenizer_config
 from tests.oracle.upstream import CACHE, Planned, dry_run_upstream
 
 _VOCABULARY = 151936
@@ -65,9 +61,9 @@ def main() -> None:
 def _check(name: str, model: Model, folder: Path) -> list[str]:
     """In every type, with an importance matrix and without."""
     started = time.monotonic()
-    plan = prepare(_sparse_checkpoint(folder, model), "BF16")
+    plan = prepare(make_sparse_checkpoint(folder, model), "BF16")
     whole = folder / "whole.gguf"
-    _write_sparse(whole, plan.header, plan.size)
+    write_sparse(whole, plan.header, plan.size)
     # A dry run does not look into it: that there is one is all that rules ask.
     imatrix = write_dat(folder / "imatrix.dat", Model(layers=1))
     shapes = [(one.placed.name, one.placed.shape) for one in plan.tensors]
@@ -93,30 +89,6 @@ def _ours(
     tied = all(name != OUTPUT for name, _ in shapes)
     chooser = Chooser(RECIPES[recipe], traits, Overrides(), tied=tied)
     return [Planned(name, shape, chooser.choose(name, shape).kind.name) for name, shape in shapes]
-
-
-def _sparse_checkpoint(folder: Path, model: Model) -> Path:
-    """All of a checkpoint but its weights, which are a hole."""
-    folder.mkdir()
-    write_json(folder / "config.json", make_config(model))
-    write_json(folder / "tokenizer.json", make_tokenizer())
-    write_json(folder / "tokenizer_config.json", make_tokenizer_config())
-    header: dict[str, object] = {}
-    offset = 0
-    for name, shape in tensor_shapes(model).items():
-        end = offset + 2 * prod(shape)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, end]}
-        offset = end
-    raw = json.dumps(header).encode()
-    raw += b" " * (-len(raw) % 8)
-    _write_sparse(folder / "model.safetensors", struct.pack("<Q", len(raw)) + raw, 8 + len(raw) + offset)
-    return folder
-
-
-def _write_sparse(path: Path, beginning: bytes, size: int) -> None:
-    with path.open("wb") as file:
-        file.write(beginning)
-        file.truncate(size)
 
 
 if __name__ == "__main__":
