@@ -104,7 +104,8 @@ class Described:
             rows.append(("source", self.entry.origin.source))
             rows.append(("revision", self.entry.origin.revision or "not said"))
             rows.append(("modified", _age(self.entry.added)))
-        places = [("file", str(path)) for path in (facts.path, *facts.further)]
+        label = "file (external)" if self.entry and self.entry.external else "file"
+        places = [(label, str(path)) for path in (facts.path, *facts.further)]
         return [*rows, *places]
 
 

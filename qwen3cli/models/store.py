@@ -90,11 +90,11 @@ class ModelStore:
         for path, part in zip(entry.files, entry.parts, strict=True):
             reason = _external_problem(path, part) if entry.external else _own_problem(path)
             if reason:
-                again = "`qwen3 import PATH` registers a file anew, " if entry.external else ""
-                return InvalidFile(
-                    f"`{path}`, a file of `{entry.name}`, {reason}",
-                    f"{again}`{removal(entry.name)}` removes the model{' from the list' if again else ''}",
-                )
+                hint = f"remove the model with `{removal(entry.name)}` and get it again"
+                if entry.external:
+                    command = f"`qwen3 import {shlex.quote(str(path))}`"
+                    hint = f"{command} registers it as it is now; `{removal(entry.name)}` forgets it"
+                return InvalidFile(f"`{path}`, a file of `{entry.name}`, {reason}", hint)
         return None
 
     def facts(self, entry: Entry) -> ModelFacts:
