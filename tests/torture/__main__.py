@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.converters.watched import each
-from tests.torture import full_disk, truncations, weights
+from tests.models.fetching import Shop
+from tests.torture import full_disk, pulls, truncations, weights
 from tests.torture.kills import Killed, Moment, Scene
 from tests.torture.mutations import Tally
-from tests.torture.steps import PHASES
+from tests.torture.steps import PHASES, Strike
 from tests.torture.subjects import SUBJECTS
 
-_MUTATIONS, _KILLS_A_MODE = 10_000, 56
+_MUTATIONS, _KILLS_A_MODE, _PULLS = 10_000, 56, 200
 _CLASSES_SHOWN = 40
 Suite = Callable[[Path, argparse.Namespace], list[str]]
 
@@ -102,6 +103,33 @@ def kills(folder: Path, options: argparse.Namespace) -> list[str]:
     return failures
 
 
+def downloads(folder: Path, options: argparse.Namespace) -> list[str]:
+    """SIGKILL at moments of all phases of a download; what was wrong afterwards, or sent twice."""
+    failures: list[str] = []
+    with Shop(pulls.BUFFER) as shop, ThreadPoolExecutor(2) as pool:
+        scene = pulls.Pulls(folder, shop)
+        strikes = list(scene.strikes(options.count or _PULLS))
+
+        def strike(number: int, moment: tuple[str | None, Strike]) -> pulls.Cut | None:
+            try:
+                return scene.strike(moment[1], number)
+            except (AssertionError, OSError) as error:
+                failures.append(f"{moment}: {error}")
+                return None
+
+        cuts = [one for one in pool.map(strike, range(len(strikes)), strikes) if one]
+    print(f"  {len(cuts)} kills; runs that were over before: {len(strikes) - len(cuts) - len(failures)}")
+    print(f"  {'':24} {'kills':>6}  sent twice, in MiB: {'mean':>6} {'most':>6}")
+    for phase in pulls.PHASES:
+        again = [one.again / pulls.CHUNK for one in cuts if one.phase == phase]
+        mean = sum(again) / max(len(again), 1)
+        print(f"  {phase:24} {len(again):6} {mean:27.2f} {max(again, default=0):6.2f}")
+        if not again:
+            failures.append(f"no kill in the phase `{phase}`")
+    failures += [f"{one.phase}: {one.again:,} bytes sent twice" for one in cuts if one.again > pulls.ALLOWED]
+    return failures
+
+
 def disk(folder: Path, options: argparse.Namespace) -> list[str]:
     """A disk without room; what went wrong."""
     told = full_disk.run_cases(folder)
@@ -118,6 +146,7 @@ SUITES: dict[str, Suite] = {
     "truncations": cut_files,
     "weights": odd_weights,
     "kills": kills,
+    "pulls": downloads,
     "disk": disk,
 }
 

@@ -1,4 +1,4 @@
-"""Runs `python -m qwen3cli convert` step by step: which steps there are, and what phase each belongs to.
+"""Runs programs step by step; for `python -m qwen3cli convert`, what phase each step belongs to.
 
 hooks/sitecustomize.py counts the steps inside of the process, and strikes at the one that is asked for.
 """
@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,19 +54,30 @@ def run_convert(
     log: Path | None = None,
 ) -> Ran:
     """`qwen3 convert` with the store in `home`; its steps are those below `watched`, told by way of `log`."""
-    log = log or home.with_name("steps")
+    command = ["qwen3cli", "convert", *arguments]
+    return run_watched(command, watched, strike, log or home.with_name("steps"), {"QWEN3_HOME": str(home)})
+
+
+def run_watched(
+    arguments: Sequence[str],
+    watched: Path,
+    strike: Strike | None,
+    log: Path,
+    environ: Mapping[str, str] | None = None,
+) -> Ran:
+    """`python -m` with arguments; its steps are those below `watched`, told by way of `log`."""
     log.unlink(missing_ok=True)
     strike = strike or Strike()
     torture = {"TORTURE_WATCH": str(watched), "TORTURE_LOG": str(log)}
     torture |= {"TORTURE_AT": str(strike.at), "TORTURE_HOW": strike.how}
     python_path = os.pathsep.join([str(HOOKS), str(ROOT)])
     with subprocess.Popen(
-        [sys.executable, "-m", "qwen3cli", "convert", *arguments],
+        [sys.executable, "-m", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env={**os.environ, "QWEN3_HOME": str(home), "PYTHONPATH": python_path, **torture},
+        env={**os.environ, **(environ or {}), "PYTHONPATH": python_path, **torture},
     ) as child:
         try:
             _, stderr = child.communicate(timeout=120 if strike.seconds is None else strike.seconds)

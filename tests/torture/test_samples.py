@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.fetching import Shop
+from tests.torture import pulls
 from tests.torture.full_disk import CASES, run_cases
 from tests.torture.kills import Mode, Scene
 from tests.torture.steps import PHASES, phases
@@ -34,6 +36,17 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(mode: Mode, tmp_path: Pa
     chosen = {scene.phase(moment): moment for moment in scene.moments(60)}
     killed = [scene.strike(chosen[phase], number) for number, phase in enumerate((*SAMPLE[mode], None))]
     assert {one.phase for one in killed if one} >= {*SAMPLE[mode]}
+
+
+def test_a_download_that_is_killed_is_continued(tmp_path: Path) -> None:
+    with Shop(pulls.BUFFER) as shop:
+        scene = pulls.Pulls(tmp_path, shop, 40_000_000)
+        chosen = dict(scene.strikes(40))
+        phases = ("making the files", "middle chunks", "late chunks", "rename", None)
+        cuts = [scene.strike(chosen[phase], number) for number, phase in enumerate(phases)]
+    found = [cut for cut in cuts if cut]
+    assert len(found) >= 4
+    assert max(cut.again for cut in found) <= pulls.ALLOWED
 
 
 def test_a_full_disk_is_told_with_figures_and_leaves_nothing(tmp_path: Path) -> None:
