@@ -67,7 +67,8 @@ def test_models_on_the_disk_need_what_llama_cpp_says(tmp_path: Path, demo_gguf: 
     settings = ((256, "f16"), (2048, "f16"), (4096, "q8_0"))
     needs, figures = needs_of_file(read_facts(path)), own_figures(path, settings)
     assert needs.weights.total == figures["weights"]
-    assert needs.weights.has_experts == bool(experts)
+    # Two experts of four are used.
+    assert (needs.weights.has_experts, needs.weights.active) == (bool(experts), 0.5 if experts else 1.0)
     for context, kv_type in settings:
         theirs = figures[f"{context} {kv_type}"]
         whole = figures["weights"] + sum(theirs.values()) * MEBIBYTE
