@@ -1,6 +1,6 @@
 """Changes a store and breaks the change at each of its steps: by a kill, a Ctrl-C, or an error of the system.
 
-`python -m tests.models.breaking FOLDER GGUF SHARD ACTION BREAK...` does so in a process of its own, which forks
+`python -m tests.models.breaking FOLDER GGUF SHARD ACTION` does so in a process of its own, which forks
 for every step, and prints what came of it. A step is a change of the file system, a write or a sync.
 """
 
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ class Scene:
         self.store = ModelStore(folder / "models")
         self.folder = folder
         self.downloads = self._shards(shard, folder / "downloads")
+        for file in self.downloads:
+            # Other weights than in the model of the same file names that they may replace.
+            file.write_bytes(file.read_bytes()[:-1] + b"@")
         self.theirs = self._shards(shard, folder / "theirs")
         self._gguf = gguf
         self.store.add("one", Origin("old"), self.write)
@@ -75,19 +78,6 @@ class Scene:
         return [Path(shutil.copy2(path, folder)) for path in sorted(first.parent.glob("m-*.gguf"))]
 
 
-ACTIONS: dict[str, Callable[[Scene], object]] = {
-    "add": lambda scene: scene.store.add("new", Origin("new"), scene.write),
-    "add over one": lambda scene: scene.store.add("one", Origin("new"), scene.write),
-    "add over external": lambda scene: scene.store.add("external", Origin("new"), scene.write),
-    "install": lambda scene: scene.store.install("new", scene.downloads, Origin("new")),
-    "install over three": lambda scene: scene.store.install("three", scene.downloads, Origin("new")),
-    "register": lambda scene: scene.store.register("new", scene.theirs, Origin("new")),
-    "register over three": lambda scene: scene.store.register("three", scene.theirs, Origin("new")),
-    "copy": lambda scene: scene.store.copy("three", "new"),
-    "copy external": lambda scene: scene.store.copy("external", "new"),
-    "remove": lambda scene: scene.store.remove(["three"]),
-    "remove external": lambda scene: scene.store.remove(["external"]),
-}
 BREAKS: dict[str, tuple[int | None, bool]] = {
     "kill": (None, False),
     "interrupt": (0, False),
@@ -98,6 +88,41 @@ BREAKS: dict[str, tuple[int | None, bool]] = {
     "EIO from then on": (errno.EIO, True),
 }
 """What a step fails with (None for a kill, 0 for Ctrl-C), and whether all later ones do, too."""
+_WHOLE = ("kill", "ENOSPC", "EIO", "EINTR")
+_FAILING = ("interrupt", "ENOSPC", "EIO", "EINTR")
+
+
+@dataclass(frozen=True)
+class Action:
+    """A change of a store, and the breaks after which it is done or not done at all.
+
+    Where there are no links, a kill can cost a download; and nothing removes two folders in one step.
+    """
+
+    run: Callable[[Scene], object]
+    breaks: Sequence[str] = _WHOLE
+    links: bool = True
+
+
+ACTIONS = {
+    "add": Action(lambda scene: scene.store.add("new", Origin("new"), scene.write)),
+    "add over one": Action(lambda scene: scene.store.add("one", Origin("new"), scene.write)),
+    "add over external": Action(lambda scene: scene.store.add("external", Origin("new"), scene.write)),
+    "install": Action(lambda scene: scene.store.install("new", scene.downloads, Origin("new"))),
+    "install over three": Action(
+        lambda scene: scene.store.install("three", scene.downloads, Origin("new")), tuple(BREAKS)
+    ),
+    "install over three, without links": Action(
+        lambda scene: scene.store.install("three", scene.downloads, Origin("new")), _FAILING, links=False
+    ),
+    "register": Action(lambda scene: scene.store.register("new", scene.theirs, Origin("new"))),
+    "register over three": Action(lambda scene: scene.store.register("three", scene.theirs, Origin("new"))),
+    "copy": Action(lambda scene: scene.store.copy("three", "new")),
+    "copy external": Action(lambda scene: scene.store.copy("external", "new")),
+    "remove": Action(lambda scene: scene.store.remove(["three"])),
+    "remove external": Action(lambda scene: scene.store.remove(["external"])),
+    "remove two": Action(lambda scene: scene.store.remove(["three", "one"]), _FAILING),
+}
 
 
 @dataclass
@@ -111,11 +136,9 @@ class Told:
     problems: list[str] = field(default_factory=list[str])
 
 
-def break_everywhere(
-    folder: Path, gguf: Path, shard: Path, action: str, breaks: Iterable[str] = BREAKS
-) -> dict[str, Told]:
+def break_everywhere(folder: Path, gguf: Path, shard: Path, action: str) -> dict[str, Told]:
     """What came of each kind of break, from a process of its own."""
-    command = [sys.executable, "-m", __name__, str(folder), str(gguf), str(shard), action, *breaks]
+    command = [sys.executable, "-m", __name__, str(folder), str(gguf), str(shard), action]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=240)
     assert (done.returncode, done.stderr) == (0, "")
     return {how: Told(**told) for how, told in json.loads(done.stdout).items()}
@@ -160,15 +183,21 @@ class _Breaker:
             raise OSError(self._code, os.strerror(self._code))
 
 
+def _no_link(*_: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def _attempt(scene: Scene, action: str, at: int, how: str) -> int | str:
     """The exit status of a child that does it; "kill" if it was killed, "through" if it came to no such step."""
     child = os.fork()
     if child == 0:
         code = _BUG
         try:
+            if not ACTIONS[action].links:
+                os.link = _no_link
             breaker = _Breaker(scene.folder, at, *BREAKS[how])
             try:
-                ACTIONS[action](scene)
+                ACTIONS[action].run(scene)
                 code = _DONE
             except QwenError:
                 code = _REFUSED
@@ -191,7 +220,7 @@ def _run(folder: Path, gguf: Path, shard: Path, action: str, how: str) -> Told:
     told = Told()
     undisturbed = Scene(folder / "undisturbed", gguf, shard)
     before = undisturbed.state()
-    ACTIONS[action](undisturbed)
+    ACTIONS[action].run(undisturbed)
     after = undisturbed.state()
     shutil.rmtree(undisturbed.folder)
     while True:
@@ -224,13 +253,13 @@ def _check_afterwards(scene: Scene, *, installed: bool) -> None:
     assert {**found, "next": scene.state()["next"]} == scene.state()
 
 
-def _main(folder: Path, gguf: Path, shard: Path, action: str, breaks: Sequence[str]) -> None:
+def _main(folder: Path, gguf: Path, shard: Path, action: str) -> None:
     # What prepares a scene may lie in memory; the children count every sync.
     os.fsync = lambda _: None  # type: ignore[assignment]
-    told = {how: asdict(_run(folder, gguf, shard, action, how)) for how in breaks}
+    told = {how: asdict(_run(folder, gguf, shard, action, how)) for how in ACTIONS[action].breaks}
     print(json.dumps(told))
 
 
 if __name__ == "__main__":
     _folder, _gguf, _shard = map(Path, sys.argv[1:4])
-    _main(_folder, _gguf, _shard, sys.argv[4], sys.argv[5:])
+    _main(_folder, _gguf, _shard, sys.argv[4])

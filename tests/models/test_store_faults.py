@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,29 +10,41 @@ from pathlib import Path
 
 import pytest
 
-from qwen3cli.errors import InvalidFile, ModelNotFound, QwenError, UsageError
+from qwen3cli.errors import InvalidFile, ModelNotFound, NotEnough, QwenError, UsageError
 from qwen3cli.models.manifest import Origin
 from qwen3cli.models.reference import ModelRef, is_name
 from qwen3cli.models.store import ModelStore, removal
 from tests.conftest import Run
-from tests.models.breaking import ACTIONS, BREAKS, break_everywhere
+from tests.models.breaking import ACTIONS, break_everywhere
 from tests.models.stored import left_in, put, shards, unread
-
-REPLACING = "install over three"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks a process for every step")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_break_at_any_step_leaves_the_old_or_the_new(tmp_path: Path, tiny_gguf: Path, action: str) -> None:
-    breaks = BREAKS if action == REPLACING else ("kill", "ENOSPC", "EIO", "EINTR")
     (first, *_) = shards(tmp_path / "shards")
-    told = break_everywhere(tmp_path / "scenes", tiny_gguf, first, action, breaks)
-    assert {how: one.problems for how, one in told.items()} == {how: [] for how in breaks}
+    told = break_everywhere(tmp_path / "scenes", tiny_gguf, first, action)
+    assert {how: one.problems for how, one in told.items()} == {how: [] for how in ACTIONS[action].breaks}
     for how, one in told.items():
         assert one.steps >= (5 if action.startswith("remove") else 14), how
         assert one.old > 0 and one.new > 0
         ends = {"kill": {"kill"}, "interrupt": {"130"}}.get(how, {"0", "1"})
         assert set(one.ends) == ends, how
+
+
+def test_a_failed_beginning_leaves_no_mark(
+    tmp_path: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_with(tmp_path, tiny_gguf, "m")
+
+    def refuse(path: Path, **_: object) -> None:
+        if "unfinished" in path.name:
+            raise OSError(errno.ENOSPC, "x")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(NotEnough):
+        put(store, "n", tiny_gguf)
+    assert [path.name for path in store.folder.glob(".*")] == [".lock"]
 
 
 CROWD = """
