@@ -16,7 +16,7 @@ from qwen3cli.models.reference import ModelRef, is_name
 from qwen3cli.models.store import ModelStore, removal
 from tests.conftest import Run
 from tests.models.breaking import ACTIONS, break_everywhere
-from tests.models.stored import left_in, put, shards, unread
+from tests.models.stored import copied, left_in, put, shards, unread
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks a process for every step")
@@ -51,6 +51,7 @@ CROWD = """
 import sys
 from pathlib import Path
 from qwen3cli.errors import ModelNotFound
+from qwen3cli.models.manifest import Origin
 from qwen3cli.models.store import ModelStore
 
 folder, action = sys.argv[1:]
@@ -61,6 +62,8 @@ for _ in range(40):
             assert store.copy("one", "two").name == "two"
         elif action == "remove":
             store.remove(["two"])
+        elif action == "register":
+            assert store.register("two", [store.folder.parent / "theirs.gguf"], Origin("x")).external
         else:
             assert "one" in [entry.name for entry in store.entries()]
             assert store.listing()[1] == [], store.listing()
@@ -71,9 +74,10 @@ for _ in range(40):
 
 def test_a_crowd_of_processes_gets_no_false_errors(tmp_path: Path, tiny_gguf: Path) -> None:
     store = store_with(tmp_path / "models", tiny_gguf, "one")
+    copied(tiny_gguf, tmp_path / "theirs.gguf")
     crowd = [
         subprocess.Popen([sys.executable, "-c", CROWD, str(store.folder), action], stderr=subprocess.PIPE)
-        for action in ("copy", "copy", "remove", "list")
+        for action in ("copy", "copy", "register", "remove", "list")
     ]
     for process in crowd:
         _, errors = process.communicate(timeout=120)
