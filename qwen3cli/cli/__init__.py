@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import typer
 
-from qwen3cli.cli import chat, convert, doctor, models
+from qwen3cli.cli import chat, convert, doctor, imports, models, plan, pull
 from qwen3cli.cli.session import Session
 from qwen3cli.config import Config
 from qwen3cli.errors import ExitCode, Interrupted, NotEnough, QwenError, UsageError, is_disk_full
@@ -51,11 +51,14 @@ def _root(
 
 
 app.command("chat")(chat.chat)
+app.command("pull")(pull.pull)
+app.command("import")(imports.import_models)
 app.command("convert")(convert.convert)
 app.command("list")(models.list_models)
 app.command("show")(models.show)
 app.command("rm")(models.remove)
 app.command("cp")(models.copy)
+app.command("plan")(plan.plan)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +12,20 @@ import typer
 from converters.recipes import RECIPES
 from converters.wishes import Wishes
 from qwen3cli.cli.conversions import Job, run_job, show_plan
+from qwen3cli.cli.pulls import fetched_checkpoint
 from qwen3cli.cli.session import Session
-from qwen3cli.errors import ModelNotFound, UsageError
+from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
-from qwen3cli.models import catalog
 from qwen3cli.models.conversion import parse_overrides
 from qwen3cli.models.reference import ModelRef, exists
-from qwen3cli.models.store import check_name
+from qwen3cli.models.store import Origin, check_name
 
 
 def convert(
     context: typer.Context,
-    checkpoint: Annotated[str, typer.Argument(help="A folder with config.json and safetensors.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="A folder with config.json and safetensors, or OWNER/REPO on a hub.")
+    ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.gguf", help="Where to write.")
     ] = None,
@@ -70,25 +74,29 @@ def convert(
         check_name(name)
     overrides = parse_overrides(tensor_type or [], output_type, embedding_type)
     wishes = Wishes(name, imatrix, adapter, overrides, allow_nonfinite)
-    job = Job(_folder(checkpoint), quantization, wishes, output, name, threads)
-    if dry_run:
-        show_plan(session, job)
-    elif output is None and name is None:
+    if not dry_run and output is None and name is None:
         raise UsageError("say where the model goes", "`-o OUT.gguf` writes a file, `--as NAME` installs it")
+    with _found(session, checkpoint, quantization) as (folder, origin):
+        job = Job(folder, origin, quantization, wishes, output, name, threads)
+        if dry_run:
+            show_plan(session, job)
+        else:
+            run_job(session, job)
+
+
+@contextmanager
+def _found(session: Session, text: str, quantization: str) -> Generator[tuple[Path, Origin]]:
+    """The checkpoint's folder, of one on a hub for the length of the block, and where it came from."""
+    reference = ModelRef.parse(text)
+    if reference.is_remote and not exists(text):
+        with fetched_checkpoint(session, reference, quantization) as found:
+            yield found
     else:
-        run_job(session, job)
+        folder = _folder(text)
+        yield folder, Origin(str(folder.absolute()))
 
 
 def _folder(text: str) -> Path:
-    """The checkpoint's folder; raises `ModelNotFound` for what is meant as a model on a hub."""
-    if ModelRef.parse(text).kind in ("family", "hub") and not text.startswith("~"):
-        member = catalog.find(text.split(":")[0])
-        repository = member.repository if member else text
-        if not exists(text):
-            raise ModelNotFound(
-                f"there is no folder `{text}`, and this release cannot download checkpoints",
-                f"fetch {repository} with another tool, then convert its folder",
-            )
     try:
         return Path(text).expanduser()
     except RuntimeError:  # There is no such user.

@@ -10,20 +10,20 @@ from pathlib import Path
 from qwen3cli.chat.ports import Engine
 from qwen3cli.cli.checkpoint import checkpoint_facts
 from qwen3cli.cli.session import Session
-from qwen3cli.errors import Interrupted, InvalidFile, ModelNotFound, UsageError
+from qwen3cli.errors import Interrupted, InvalidFile, ModelNotFound, NetworkError, NotEnough, UsageError
 from qwen3cli.machine import ModelFacts
-from qwen3cli.models import catalog, fit
+from qwen3cli.models import fit
 from qwen3cli.models.conversion import demo_facts
 from qwen3cli.models.facts import read_facts
+from qwen3cli.models.installed import find_installed
 from qwen3cli.models.reference import DEMO, ModelRef, is_folder
 from qwen3cli.models.trust import check_once
+from qwen3cli.terminal.ask import confirm
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.progress import Progress
 
 PREFERRED = "0.6b"
-HOW_TO_GET_ONE = (
-    "`qwen3 convert CHECKPOINT --as NAME` installs a model; `qwen3 chat demo PROMPT` uses the built-in demo"
-)
+HOW_TO_GET_ONE = f"`qwen3 pull {PREFERRED}` installs a model; `qwen3 chat demo PROMPT` uses the built-in demo"
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,31 @@ def default_model(session: Session) -> str:
             f"several models are installed: {', '.join(names)}",
             "say which one, as in `qwen3 chat NAME`, or set `QWEN3_MODEL`",
         )
-    console = session.console
-    if console.stdin_is_terminal and console.stdout_is_terminal:
-        console.notice(
-            "no model is installed, and this release cannot download one: this is the built-in demo."
-            " `qwen3 convert CHECKPOINT --as NAME` installs a real model"
-        )
-        return DEMO
-    raise ModelNotFound("no model is installed", HOW_TO_GET_ONE)
+    if not (session.console.stdin_is_terminal and session.console.stdout_is_terminal):
+        raise ModelNotFound("no model is installed", HOW_TO_GET_ONE)
+    return _first_model(session)
+
+
+def _first_model(session: Session) -> str:
+    """What a person without any model gets: the smallest one if they want it and it can be had, else the demo."""
+    try:
+        if _offered(session, PREFERRED, f"no model is installed: download {PREFERRED} now?"):
+            return PREFERRED
+    except (NetworkError, ModelNotFound, NotEnough) as error:
+        session.show_error(error)
+    session.console.notice(f"this is the built-in demo; `qwen3 pull {PREFERRED}` installs a real model")
+    return DEMO
+
+
+def _offered(session: Session, text: str, question: str) -> bool:
+    """Whether the person wants a model pulled, and it was."""
+    if session.as_json or not confirm(session.console, question):
+        return False
+    from qwen3cli.cli.pulls import run_pull
+    from qwen3cli.models.pull import Request
+
+    run_pull(session, Request(ModelRef.parse(text)))
+    return True
 
 
 def is_model(session: Session, text: str) -> bool:
@@ -75,21 +92,37 @@ def find_facts(session: Session, text: str) -> ModelFacts:
         return demo_facts(session.config.paths.cache)
     if reference.kind == "path":
         return _facts_of_path(text)
-    entry = session.store.find(text)
+    entry = session.store.find(text) or find_installed(session.store, reference)
     if entry is not None:
         return session.store.facts(entry)
-    if reference.kind == "family":
-        member = catalog.find(text.split(":")[0])
-        repository = member.repository if member else text
-        raise ModelNotFound(
-            f"`{text}` ({repository}) is not installed, and this release cannot download it",
-            f"fetch the checkpoint, then `qwen3 convert FOLDER --as {text.split(':')[0]}`;"
-            " `qwen3 chat demo` works at once",
-        )
+    raise ModelNotFound(*_absence(text, reference))
+
+
+def _absence(text: str, reference: ModelRef) -> tuple[str, str]:
+    """What to say of a model that is not there."""
+    if reference.is_remote:
+        return f"`{text}` is not installed", f"`qwen3 pull {shlex.quote(text)}` installs it"
+    if reference.kind == "ollama":
+        return f"`{text}` is not registered", f"`qwen3 import {shlex.quote(text)}` does that"
     hint = f"`qwen3 list` shows what is installed; {HOW_TO_GET_ONE}"
     if is_folder(text):
         hint = f"to chat with the folder, write `./{text}`"
-    raise ModelNotFound(f"there is no model `{text}`", hint)
+    return f"there is no model `{text}`", hint
+
+
+def _to_chat_with(session: Session, text: str) -> ModelFacts:
+    """As `find_facts`, but a checkpoint is converted, and a person may have what is missing pulled."""
+    reference = ModelRef.parse(text)
+    if reference.kind == "path" and is_folder(text):
+        return checkpoint_facts(session, Path(text).expanduser())
+    try:
+        return find_facts(session, text)
+    except ModelNotFound as error:
+        if not reference.is_remote:
+            raise
+        if not _offered(session, text, f"{error.message}: download it now?"):
+            raise
+    return find_facts(session, text)
 
 
 def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engine:
@@ -131,10 +164,7 @@ def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[Model
     """Opens models by reference with these options."""
 
     def open_by_name(text: str) -> tuple[ModelFacts, Engine]:
-        if ModelRef.parse(text).kind == "path" and is_folder(text):
-            facts = checkpoint_facts(session, Path(text).expanduser())
-        else:
-            facts = find_facts(session, text)
+        facts = _to_chat_with(session, text)
         return facts, open_model(session, facts, options)
 
     return open_by_name

@@ -39,13 +39,17 @@ _LOOK_S: Final = 0.5
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file as a hub lists it; `name` is for people and never a path, `headers` are for the origin of `url` only."""
+    """A file as a hub lists it; `name` is for people and never a path, `headers` are for the origin of `url` only.
+
+    `git` is git's id of the content, which stands in for a SHA-256 that the hub does not list.
+    """
 
     name: str
     url: str
     size: int | None
     sha256: str | None
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    git: str | None = None
 
 
 class Watch(Protocol):
@@ -173,8 +177,8 @@ class Claim:
     def _verified(
         self, partial: Partial, transfer: Transfer, span: Span | None, answer: Answer | None, watch: Watch
     ) -> Path:
-        listed, name = self._file.sha256, self._file.name
-        wanted = f"sha256:{listed.lower()}" if listed else partial.version.digest
+        name = self._file.name
+        wanted = _listed(self._file) or partial.version.digest
         kind, _, expected = wanted.partition(":")
         found = transfer.run(span, answer, [kind] if kind else [])
         if not kind:
@@ -186,6 +190,13 @@ class Claim:
                 f"pull it again, perhaps from another source; what came is kept as {bad}",
             )
         return partial.commit()
+
+
+def _listed(file: RemoteFile) -> str:
+    """The checksum that the hub lists, as `sha256:HEX` or `git:HEX`."""
+    if file.sha256:
+        return f"sha256:{file.sha256.lower()}"
+    return f"git:{file.git.lower()}" if file.git else ""
 
 
 def download(http: Http, file: RemoteFile, folder: Path, watch: Watch, *, connections: int = 4) -> Path:

@@ -20,6 +20,8 @@ from qwen3cli.models.partial import CHUNK, Partial
 from qwen3cli.models.spans import Span, Spans
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Hasher  # pyright: ignore[reportPrivateUsage] (it has no other name)
+
     from qwen3cli.models.answers import Source
     from qwen3cli.models.download import Watch
     from qwen3cli.models.http import Answer
@@ -54,7 +56,7 @@ class Transfer:
 
     def run(self, span: Span | None, opening: Answer | None, hashes: Sequence[str]) -> Mapping[str, str]:
         """Fetches what is missing, with the first answer for its span if there is one; gives the hashes asked for."""
-        found = {name: hashlib.new(name, usedforsecurity=False) for name in hashes}
+        found = {name: _hasher(name, self._partial.version.size) for name in hashes}
         first = (span, opening)
         workers = [
             threading.Thread(target=self._work, args=first if n == 0 else (None, None), daemon=True)
@@ -222,3 +224,12 @@ class Transfer:
 
 def _is_page(block: bytes) -> bool:
     return block[:200].lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _hasher(name: str, size: int) -> Hasher:
+    """A new hash; "git" is that of git's blobs, SHA-1 of a header and the content (gitformat-loose, "blob")."""
+    if name != "git":
+        return hashlib.new(name, usedforsecurity=False)
+    hasher = hashlib.sha1(usedforsecurity=False)
+    hasher.update(b"blob %d\0" % size)
+    return hasher

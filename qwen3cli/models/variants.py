@@ -29,11 +29,15 @@ _LABEL = re.compile(
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repository as its listing has it; `path` is untrusted, `sha256` lower-case hex or None."""
+    """A file of a repository as its listing has it; `path` is untrusted.
+
+    `sha256` and `git`, git's id of its content, are lower-case hex, or None where the hub does not say.
+    """
 
     path: str
     size: int
     sha256: str | None = None
+    git: str | None = None
 
     @property
     def name(self) -> str:
@@ -75,7 +79,7 @@ def find_variants(files: Iterable[HubFile]) -> list[Variant]:
     found = [
         Variant(stem, _label(stem), tuple(parts[n] for n in sorted(parts)))
         for (stem, count), parts in groups.items()
-        if sorted(parts) == list(range(1, count + 1))
+        if len(parts) == count and min(parts) == 1 and max(parts) == count
     ]
     return sorted(found, key=lambda variant: (variant.size, variant.stem))
 

@@ -115,7 +115,9 @@ def test_the_reply_is_cut_where_asked(qwen3: Run) -> None:
         (["chat", "nosuch", "hi"], 3, "no model"),
         (["chat", "./nosuch.gguf", "hi"], 3, "no file"),
         (["chat", "8b", "hi"], 3, "not installed"),
-        (["chat", "a/b", "hi"], 3, "no model"),
+        (["chat", "a/b", "hi"], 3, "`qwen3 pull a/b` installs it"),
+        (["chat", "a/b/c", "hi"], 3, "no model"),
+        (["chat", "ollama://qwen3:8b", "hi"], 3, "`qwen3 import ollama://qwen3:8b` does that"),
         (["chat", "why is the sky blue"], 2, "-p"),
         (["chat", "demo"], 2, "no prompt"),
         (["chat", "demo", "hi", "-p", "ho"], 2, "twice"),
@@ -126,7 +128,7 @@ def test_the_reply_is_cut_where_asked(qwen3: Run) -> None:
         (["chat", "demo", "hi", "--format", "json"], 2, "--format"),
         (["chat", "demo", "--nonsense"], 2, "nonsense"),
         (["nonsense"], 2, "nonsense"),
-        (["pull", "8b"], 2, "pull"),
+        (["pull", "mine"], 2, "nothing that a hub could have"),
         (["show", "nosuch"], 3, "no model"),
         (["rm", "nosuch"], 3, "no model"),
         (["rm", "demo"], 3, "built in"),
@@ -212,7 +214,7 @@ def test_a_home_that_cannot_be_written(qwen3: Run, tmp_path: Path) -> None:
 def test_nothing_installed_in_a_pipe(qwen3: Run, tmp_path: Path) -> None:
     done = qwen3("chat", "-p", "hi", env={"QWEN3_HOME": str(tmp_path)})
     assert done.returncode == 3
-    assert "qwen3 convert" in done.stderr
+    assert "qwen3 pull 0.6b" in done.stderr
     assert "qwen3 chat demo" in done.stderr
 
 

@@ -153,10 +153,11 @@ def test_an_adapter_is_merged(qwen3: Run, checkpoint: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("reference", ["Qwen/Qwen3-0.6B", "0.6b", "ms://Qwen/Qwen3-8B", "someone/Some-Model"])
-def test_a_hub_reference_gets_a_sentence(reference: str, qwen3: Run, tmp_path: Path) -> None:
-    done = qwen3("convert", reference, "-o", "out.gguf", cwd=tmp_path)
-    assert done.returncode == 3
-    assert "cannot download" in done.stderr
+def test_a_checkpoint_on_a_hub_that_cannot_be_reached(reference: str, qwen3: Run, tmp_path: Path) -> None:
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}
+    done = qwen3("convert", reference, "-o", "out.gguf", cwd=tmp_path, env=nowhere)
+    assert done.returncode == 5
+    assert "ModelScope cannot be reached" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hubs.hub import Hub
+from tests.hubs.repository import Repository
 from tests.terminal.screen import Tty
 
 PROMPT = ">>> "
@@ -73,10 +75,44 @@ def test_ctrl_c_twice_leaves_with_130(chat: Tty) -> None:
     assert chat.end() == 130
 
 
-def test_with_nothing_installed_the_demo_opens_and_says_so(tmp_path: Path) -> None:
-    with Tty(["qwen3cli", "chat"], columns=100, lines=40, QWEN3_HOME=str(tmp_path)) as terminal:
+def first_chat(home: Path, endpoint: str = "http://127.0.0.1:9") -> Tty:
+    hubs = {"HF_ENDPOINT": endpoint, "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(home / "hf")}
+    return Tty(["qwen3cli", "chat"], columns=100, lines=40, QWEN3_HOME=str(home), **hubs)
+
+
+def test_with_nothing_installed_a_model_is_offered_and_the_demo_opens(tmp_path: Path) -> None:
+    with first_chat(tmp_path) as terminal:
+        terminal.wait("no model is installed: download 0.6b now? [Y/n]")
+        terminal.type("what\r")
+        terminal.type("n\r")
+        terminal.wait("this is the built-in demo; `qwen3 pull 0.6b` installs a real model")
+        terminal.wait(PROMPT)
+        terminal.type("/bye\r")
+        assert terminal.end() == 0
+
+
+def test_where_no_hub_can_be_reached_the_demo_opens(tmp_path: Path) -> None:
+    with first_chat(tmp_path) as terminal:
+        terminal.wait("[Y/n]")
+        terminal.type("\r")
+        terminal.wait("ModelScope cannot be reached")
         terminal.wait("built-in demo")
         terminal.wait(PROMPT)
+        terminal.type("/bye\r")
+        assert terminal.end() == 0
+
+
+def test_a_person_gets_the_model_that_is_missing(tmp_path: Path, demo_q8_0: Path) -> None:
+    with (
+        Hub(Repository("Qwen/Qwen3-0.6B-GGUF", {"Qwen3-0.6B-Q8_0.gguf": demo_q8_0.read_bytes()})) as hub,
+        first_chat(tmp_path, hub.url) as terminal,
+    ):
+        terminal.wait("[Y/n]")
+        terminal.type("\r")
+        terminal.wait("installed 0.6b")
+        terminal.wait(PROMPT)
+        terminal.type("2+3 /no_think\r")
+        terminal.wait("2 + 3 = 5.")
         terminal.type("/bye\r")
         assert terminal.end() == 0
 

@@ -1,0 +1,75 @@
+"""`qwen3 pull`: a model from a hub into the store."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, cast
+
+import typer
+
+from converters.recipes import RECIPES
+from qwen3cli.cli.pulls import run_pull, show_pull
+from qwen3cli.cli.session import Session
+from qwen3cli.errors import UsageError
+from qwen3cli.models.pull import SOURCES, Request, SourceChoice
+from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.store import check_name
+
+
+def pull(
+    context: typer.Context,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="8b, 8b:q5_k_m, OWNER/REPO[:QUANT|:FILE], ms://…, kaggle://…, a URL."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Install it under this name.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(metavar="|".join(SOURCES), help="Which hub; auto tries one after the other.")
+    ] = "auto",
+    quantization: Annotated[
+        str | None,
+        typer.Option(
+            "-q",
+            "--quantization",
+            metavar="TYPE",
+            help=f"Convert the checkpoint: {', '.join(RECIPES).lower()}.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it does not fit the memory of this machine.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be downloaded, and download nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Progress and result as JSON lines on stdout.")
+    ] = False,
+) -> None:
+    """Download a model, checked to the last bit; a second call goes on where the first one stopped."""
+    session: Session = context.obj
+    session.as_json = as_json
+    if name is not None:
+        check_name(name)
+    if source not in SOURCES:
+        raise UsageError(f"`--source` does not know `{source}`", f"it takes {', '.join(SOURCES)}")
+    parsed = ModelRef.parse(reference)
+    if not parsed.is_remote:
+        raise UsageError(f"`{reference}` is nothing that a hub could have", _instead(parsed))
+    request = Request(parsed, name, cast(SourceChoice, source), quantization)
+    if dry_run:
+        show_pull(session, request)
+    else:
+        run_pull(session, request, force=force)
+
+
+def _instead(reference: ModelRef) -> str:
+    quoted = shlex.quote(reference.text)
+    if reference.kind == "path":
+        return f"`qwen3 import {quoted}` registers a file that is on this machine"
+    if reference.kind == "ollama":
+        return f"`qwen3 import ollama {shlex.quote(reference.place)}` registers what Ollama has"
+    return "name a size such as `8b`, a repository such as `Qwen/Qwen3-8B-GGUF`, or a URL"

@@ -1,0 +1,170 @@
+"""Carrying out `qwen3 pull`, and what a person or a script hears of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3cli.cli.conversions import ConversionProgress
+from qwen3cli.cli.session import Session
+from qwen3cli.cli.transfers import TransferProgress
+from qwen3cli.errors import NotEnough, QwenError
+from qwen3cli.models import machines
+from qwen3cli.models.conversion import convert_checkpoint
+from qwen3cli.models.fetch import Fetcher
+from qwen3cli.models.pull import Pull, Request, decide
+from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.store import Entry, Origin
+from qwen3cli.terminal.figures import size
+
+if TYPE_CHECKING:
+    from qwen3cli.models.http import Http
+
+
+def run_pull(session: Session, request: Request, *, force: bool = False) -> Entry:
+    """Fetch a model, show how far it is, and say what was installed."""
+    from qwen3cli.models.http import Http
+
+    with Http() as http, TransferProgress(session) as progress:
+        pull = _decided(session, request, http)
+        if pull.installed is not None and _is_whole(session, pull.installed):
+            if pull.current:
+                _say_current(session, pull, pull.installed)
+                return pull.installed
+            session.notice(
+                f"the hub has a newer `{pull.name}` (revision {pull.listing.revision[:12]}): it replaces yours"
+            )
+        if not force:
+            _check_memory(pull)
+        if pull.reason and len(pull.listing.files) > 1:
+            session.console.talk(f"taking {pull.label} ({size(pull.size)}): {pull.reason}")
+        fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
+        entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
+    _say_installed(session, pull, entry)
+    return entry
+
+
+def show_pull(session: Session, request: Request) -> None:
+    """Say what a pull would fetch."""
+    from qwen3cli.models.http import Http
+
+    with Http() as http, TransferProgress(session) as progress:
+        pull = _decided(session, request, http)
+        missing = Fetcher(pull, session.store, session.config.paths.downloads, http, progress).missing()
+    if session.as_json:
+        session.console.json({"event": "plan", **_as_json(pull), "missing_bytes": missing})
+        return
+    rows = [(file.name, size(file.size), (file.sha256 or "not known")[:12]) for file in pull.files]
+    session.console.table(rows, ("FILE", "SIZE", "SHA256"), right=(1,))
+    session.console.result("\n")
+    becomes = f"{pull.name}, converted to {pull.recipe}" if pull.recipe else pull.name
+    facts = [
+        (
+            "from",
+            f"{pull.listing.source} on {pull.hub.title}, revision {pull.listing.revision[:12] or 'not known'}",
+        ),
+        ("becomes", becomes),
+        ("to download", f"{size(missing)} of {size(pull.size)}"),
+        *([("chosen", f"{pull.label}: {pull.reason}")] if pull.reason else []),
+        *(
+            [("installed", "yes, and up to date" if pull.current else "an older one")]
+            if pull.installed
+            else []
+        ),
+    ]
+    session.console.table(facts)
+
+
+@contextmanager
+def fetched_checkpoint(session: Session, reference: ModelRef, recipe: str) -> Generator[tuple[Path, Origin]]:
+    """The folder of a checkpoint on a hub, for the length of the block, and where it came from."""
+    from qwen3cli.models.http import Http
+
+    with Http() as http, TransferProgress(session) as progress:
+        pull = _decided(session, Request(reference, recipe=recipe), http)
+        fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
+        with fetcher.checkpoint(0) as folder:
+            progress.end()
+            yield folder, fetcher.origin
+
+
+def _decided(session: Session, request: Request, http: Http) -> Pull:
+    return decide(request, session.store, http, machines.runs_well, session.notice)
+
+
+def _converted(session: Session, pull: Pull, fetcher: Fetcher, progress: TransferProgress) -> Entry:
+    """Fetch a checkpoint, and put what it is converted to into the store."""
+    assert pull.recipe is not None
+    recipe, notices = pull.recipe, list[str]()
+    with fetcher.checkpoint(pull.size) as folder:
+        progress.end()
+        label = f"converting {pull.name} to {recipe}"
+        with ConversionProgress(session, label, events=session.as_json) as conversion:
+
+            def write(target: Path) -> None:
+                notices.extend(convert_checkpoint(folder, target, recipe, progress=conversion.report))
+
+            entry = session.store.add(pull.name, fetcher.origin, write)
+    for line in notices:
+        session.notice(line)
+    return entry
+
+
+def _check_memory(pull: Pull) -> None:
+    """Raises `NotEnough` for a model that this machine could never load."""
+    if pull.recipe is not None:
+        return
+    have = machines.total_memory()
+    if pull.size > have:
+        raise NotEnough(
+            f"`{pull.source}` has {size(pull.size)} of weights, and this machine has {size(have)} of memory",
+            "choose a smaller quantization or model; `--force` downloads it all the same",
+        )
+
+
+def _is_whole(session: Session, entry: Entry) -> bool:
+    """Whether what is installed can be used."""
+    try:
+        session.store.facts(entry)
+    except QwenError:
+        return False
+    return True
+
+
+def _say_current(session: Session, pull: Pull, entry: Entry) -> None:
+    if session.as_json:
+        session.console.json({"event": "done", "current": True, **_as_json(pull)})
+    else:
+        session.console.talk(
+            f"`{entry.name}` is installed and up to date; `qwen3 chat {shlex.quote(entry.name)}` runs it"
+        )
+
+
+def _say_installed(session: Session, pull: Pull, entry: Entry) -> None:
+    if session.as_json:
+        session.console.json(
+            {"event": "done", "current": False, **_as_json(pull), "bytes": entry.facts.file_bytes}
+        )
+        return
+    for file in pull.files:
+        if file.sha256 and not pull.recipe:
+            session.console.talk(f"checked {file.name}: sha256 {file.sha256}")
+    what = f"{size(entry.facts.file_bytes)}, {entry.facts.quantization}"
+    session.console.talk(f"installed {entry.name} ({what}); `qwen3 chat {shlex.quote(entry.name)}` runs it")
+
+
+def _as_json(pull: Pull) -> dict[str, Any]:
+    files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in pull.files]
+    return {
+        "name": pull.name,
+        "source": pull.source,
+        "hub": pull.hub.title,
+        "revision": pull.listing.revision,
+        "quantization": pull.label,
+        "reason": pull.reason,
+        "files": files,
+        "bytes": pull.size,
+    }

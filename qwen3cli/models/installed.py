@@ -1,0 +1,45 @@
+"""Which stored model a reference to a hub means: one that was pulled from there."""
+
+from __future__ import annotations
+
+from qwen3cli.models.catalog import FAMILY
+from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.store import Entry, ModelStore
+
+
+def find_installed(store: ModelStore, reference: ModelRef) -> Entry | None:
+    """The model that was pulled by this reference, or would be the one that it pulls; the latest of several."""
+    if not reference.is_remote:
+        return None
+    fitting = [entry for entry in store.entries() if _is_meant(entry, reference)]
+    return max(fitting, key=lambda entry: entry.added, default=None)
+
+
+def is_from(entry: Entry, source: str) -> bool:
+    """Whether a stored model came from this repository, in whatever quantization."""
+    known = entry.origin.source.lower()
+    return known == source.lower() or known.startswith(f"{source.lower()}:")
+
+
+def _is_meant(entry: Entry, reference: ModelRef) -> bool:
+    if not any(is_from(entry, source) for source in _sources(reference)):
+        return False
+    wanted = reference.wanted.lower()
+    files = (path.name.lower() for path in entry.files)
+    return (
+        wanted in ("", entry.facts.quantization.lower())
+        or entry.origin.source.lower().endswith(f":{wanted}")
+        or wanted.rpartition("/")[2] in files
+    )
+
+
+def _sources(reference: ModelRef) -> list[str]:
+    """How the places that a reference can mean are written in manifests."""
+    place = reference.place
+    if reference.kind == "family":
+        member = FAMILY[place]
+        repositories = [name for name in (member.repository, member.gguf) if name]
+        return [*repositories, *(f"ms://{name}" for name in repositories)]
+    prefix = {"modelscope": "ms://", "kaggle": "kaggle://"}.get(reference.kind, "")
+    # A repository on Hugging Face may have come from ModelScope instead.
+    return [f"{prefix}{place}", *([f"ms://{place}"] if reference.kind == "hf" else [])]

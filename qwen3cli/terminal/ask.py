@@ -1,0 +1,31 @@
+"""Asks a person a question that has two answers."""
+
+from __future__ import annotations
+
+from qwen3cli.errors import Interrupted
+from qwen3cli.terminal.console import Console
+
+
+def confirm(console: Console, question: str) -> bool:
+    """Whether the person says yes, which a bare Enter does, too; no where nobody can be asked.
+
+    Raises `Interrupted` on Ctrl-C.
+    """
+    if console.stdin is None or not (console.stdin_is_terminal and console.stderr_is_terminal):
+        return False
+    while True:
+        console.fresh_line()
+        console.err.write(f"{question} [Y/n] ", "bold")
+        try:
+            line = console.stdin.readline()
+        except KeyboardInterrupt:
+            console.err.write("\n")
+            raise Interrupted from None
+        if not line:
+            console.err.write("\n")
+            return False
+        answer = line.strip().lower()
+        if answer in ("", "y", "yes", "是", "好"):
+            return True
+        if answer in ("n", "no", "否", "不"):
+            return False
