@@ -16,7 +16,10 @@ from qwen3cli.models.manifest import Origin
 from qwen3cli.models.store import ModelStore
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"llama_cpp", "mcp", "huggingface_hub", "gguf", "jinja2", "prompt_toolkit", "numpy", "httpx2", "rich"}
+HEAVY = {
+    *("llama_cpp", "mcp", "huggingface_hub", "gguf", "jinja2", "prompt_toolkit", "numpy", "httpx2", "rich"),
+    *("ssl", "qwen3cli.models.download"),
+}
 
 # Which rooms of qwen3cli a room may import; every room may import the leaves listed under "leaf".
 LEAVES = {"errors", "paths", "config", "machine"}

@@ -12,7 +12,6 @@ import typer
 from converters.recipes import RECIPES
 from converters.wishes import Wishes
 from qwen3cli.cli.conversions import Job, run_job, show_plan
-from qwen3cli.cli.pulls import fetched_checkpoint
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
@@ -89,6 +88,8 @@ def _found(session: Session, text: str, quantization: str) -> Generator[tuple[Pa
     """The checkpoint's folder, of one on a hub for the length of the block, and where it came from."""
     reference = ModelRef.parse(text)
     if reference.is_remote and not exists(text):
+        from qwen3cli.cli.pulls import fetched_checkpoint
+
         with fetched_checkpoint(session, reference, quantization) as found:
             yield found
     else:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated, cast
+from typing import Annotated, cast, get_args
 
 import typer
 
 from converters.recipes import RECIPES
-from qwen3cli.cli.pulls import run_pull, show_pull
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
-from qwen3cli.models.pull import SOURCES, Request, SourceChoice
-from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.reference import ModelRef, SourceChoice
 from qwen3cli.models.store import check_name
+
+SOURCES: tuple[str, ...] = get_args(SourceChoice)
 
 
 def pull(
@@ -59,6 +59,9 @@ def pull(
     parsed = ModelRef.parse(reference)
     if not parsed.is_remote:
         raise UsageError(f"`{reference}` is nothing that a hub could have", _instead(parsed))
+    from qwen3cli.cli.pulls import run_pull, show_pull
+    from qwen3cli.models.pull import Request
+
     request = Request(parsed, name, cast(SourceChoice, source), quantization)
     if dry_run:
         show_pull(session, request)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from converters.recipes import RECIPES, find_recipe
@@ -19,7 +18,7 @@ from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import converting
 from qwen3cli.models.http import Http
 from qwen3cli.models.installed import is_from
-from qwen3cli.models.reference import ModelRef, is_name
+from qwen3cli.models.reference import ModelRef, SourceChoice, is_name
 from qwen3cli.models.sources.hub import Hub, Listing, Unreachable
 from qwen3cli.models.sources.open import hubs_of
 from qwen3cli.models.store import Entry, ModelStore
@@ -32,9 +31,6 @@ from qwen3cli.models.variants import (
     find_variants,
     listed,
 )
-
-SourceChoice = Literal["auto", "hf", "modelscope"]
-SOURCES: tuple[str, ...] = get_args(SourceChoice)
 
 _CHECKPOINT = re.compile(
     r"(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json|modules\.json"

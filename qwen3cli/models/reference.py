@@ -32,6 +32,8 @@ DEMO = "demo"
 Kind = Literal[
     "demo", "path", "url", "family", "hf", "modelscope", "kaggle", "ollama", "name", "unknown", "words"
 ]
+SourceChoice = Literal["auto", "hf", "modelscope"]
+"""Which hub is asked for what several have."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qwen3cli.errors import UsageError
 from qwen3cli.models import catalog
 from qwen3cli.models.http import Http
-from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.reference import ModelRef, SourceChoice
 from qwen3cli.models.sources.hub import Hub
 from qwen3cli.models.sources.huggingface import HuggingFace
 from qwen3cli.models.sources.kaggle import Kaggle
@@ -13,7 +13,7 @@ from qwen3cli.models.sources.modelscope import ModelScope
 from qwen3cli.models.sources.web import Web
 
 
-def hubs_of(reference: ModelRef, source: str, http: Http, *, checkpoint: bool) -> list[Hub]:
+def hubs_of(reference: ModelRef, source: SourceChoice, http: Http, *, checkpoint: bool) -> list[Hub]:
     """The hubs for a remote reference; `checkpoint` asks for a family member's safetensors, not its GGUF files.
 
     Hugging Face and ModelScope name repositories alike, so one stands in for the other where `source` is "auto".
