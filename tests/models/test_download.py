@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,25 @@ def test_one_fault_after_the_other(shop: Shop, tmp_path: Path) -> None:
     assert lying(tmp_path) == ["whole"]
 
 
+def test_a_connection_that_never_lasts_long(shop: Shop, tmp_path: Path) -> None:
+    data = some_bytes(LARGE)
+    file = shop.put("/m.gguf", data)
+    shop.inject(truncate(CHUNK + 1))
+    # Giving up is for those who bring nothing.
+    assert fetch(file, tmp_path, patience=replace(HASTE, tries=2)) == data
+    assert shop.sent() == LARGE
+
+
+def test_connections_end_with_the_download(shop: Shop, tmp_path: Path) -> None:
+    file = shop.put("/m.gguf", some_bytes(LARGE))
+    shop.inject(stall(1), times=3)
+    shop.inject(refuse(403), skip=3)
+    with pytest.raises(HttpRefusal):
+        fetch(file, tmp_path, patience=replace(HASTE, silence_s=600))
+    ours = [thread for thread in threading.enumerate() if "_work" in thread.name]
+    assert ours == []
+
+
 def test_a_file_that_changed_is_fetched_anew(shop: Shop, tmp_path: Path) -> None:
     new = some_bytes(SMALL, 2)
     for etag, changed in (('"2"', True), ('"1"', False), ('W/"2"', False), ("", False)):
@@ -153,6 +173,19 @@ def test_a_file_that_changed_is_fetched_anew(shop: Shop, tmp_path: Path) -> None
         assert (found == new) == changed
         assert ("has changed" in watch.says[0]) == changed
         discard(file, tmp_path)
+
+
+def test_another_server_continues(shop: Shop, tmp_path: Path) -> None:
+    data = some_bytes(SMALL)
+    file = shop.put("/m.gguf", data)
+    shop.inject(truncate(CHUNK * 3 // 2))
+    with pytest.raises(NetworkError):
+        fetch(file, tmp_path, patience=ONE_TRY)
+    with Shop() as mirror:
+        watch = Watcher()
+        assert fetch(mirror.put("/mirrored", data, '"another etag"'), tmp_path, watch) == data
+        assert mirror.sent() == SMALL - CHUNK
+    assert watch.says == []
 
 
 def test_a_size_that_changed_is_noticed_where_none_is_listed(shop: Shop, tmp_path: Path) -> None:

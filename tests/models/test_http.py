@@ -47,7 +47,9 @@ def secrets(shop: Shop) -> list[str]:
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_a_token_stays_with_its_host(hub: Shop, storage: Shop, tmp_path: Path, size: int) -> None:
     data = some_bytes(size)
-    signed = storage.put("/blob", data).url + "?signature=s"
+    storage.put("/blob", data)
+    storage.shelf.leads["/signed"] = "/blob"
+    signed = f"{storage.url}/signed?signature=s"
     hub.put("/m.gguf", data)
     file = replace(hub.put("/m.gguf", data), headers=TOKEN)
     hub.shelf.leads["/m.gguf"] = "/moved"

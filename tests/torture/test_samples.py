@@ -42,7 +42,7 @@ def test_a_download_that_is_killed_is_continued(tmp_path: Path) -> None:
     with Shop(pulls.BUFFER) as shop:
         scene = pulls.Pulls(tmp_path, shop, 40_000_000)
         chosen = dict(scene.strikes(40))
-        phases = ("making the files", "middle chunks", "late chunks", "rename", None)
+        phases = ("making the files", "middle chunks", "sync", "rename", None)
         cuts = [scene.strike(chosen[phase], number) for number, phase in enumerate(phases)]
     found = [cut for cut in cuts if cut]
     assert len(found) >= 4
