@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -35,6 +36,9 @@ _STARTS: Final = 3
 """How often a file may begin anew in one run."""
 _LOOK_S: Final = 0.5
 """How often the progress of another process is looked at."""
+
+_held: Final = set[tuple[int, Path]]()
+"""The locks of each thread, which would wait for itself otherwise."""
 
 
 @dataclass(frozen=True)
@@ -210,8 +214,15 @@ def download(http: Http, file: RemoteFile, folder: Path, watch: Watch, *, connec
 
 @contextmanager
 def claimed(file: RemoteFile, folder: Path, watch: Watch) -> Generator[Claim]:
-    """The right to fetch `file` during the block; while another process has it, its progress is shown."""
+    """The right to fetch `file` during the block; while another process has it, its progress is shown.
+
+    Files of equal bytes are one download: who has the right to one of them has it to the others.
+    """
     places = _places(file, folder)
+    ours = threading.get_ident(), places["lock"]
+    if ours in _held:
+        yield Claim(file, places)
+        return
     with translated(folder):
         folder.mkdir(parents=True, exist_ok=True)
     waited = False
@@ -221,9 +232,11 @@ def claimed(file: RemoteFile, folder: Path, watch: Watch) -> Generator[Claim]:
             waited = True
         watch.moved(places.held(), file.size)
         time.sleep(_LOOK_S)
+    _held.add(ours)
     try:
         yield Claim(file, places)
     finally:
+        _held.discard(ours)
         _unlock(places, descriptor)
 
 

@@ -203,6 +203,18 @@ def test_a_listing_cannot_name_files(shop: Shop, tmp_path: Path, sha256: str, si
         assert lying(tmp_path / "downloads") == ["whole"]
 
 
+def test_two_files_of_the_same_bytes(shop: Shop, tmp_path: Path) -> None:
+    data = some_bytes(SMALL)
+    files = [shop.put(path, data) for path in ("/one", "/two")]
+    with claimed(files[0], tmp_path, Watcher()) as one, claimed(files[1], tmp_path, Watcher()) as two:
+        for claim in (one, two):
+            with Http() as http:
+                claim.fetch(http, Watcher()).rename(tmp_path / "taken.x")
+            assert (tmp_path / "taken.x").read_bytes() == data
+        assert (bytes_there(files[0], tmp_path), lying(tmp_path)) == (0, ["lock", "x"])
+    assert lying(tmp_path) == ["x"]
+
+
 def test_a_lock_that_its_owner_removed_meanwhile(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
