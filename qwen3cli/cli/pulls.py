@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from qwen3cli.cli.session import Session
 from qwen3cli.cli.transfers import TransferProgress
 from qwen3cli.errors import NotEnough, QwenError
 from qwen3cli.models import machines
+from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import convert_checkpoint
 from qwen3cli.models.fetch import Fetcher
+from qwen3cli.models.machines import Machine
 from qwen3cli.models.pull import Pull, Request, decide
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.models.store import Entry, Origin
@@ -30,19 +33,27 @@ def run_pull(session: Session, request: Request, *, force: bool = False) -> Entr
 
     with Http() as http, TransferProgress(session) as progress:
         pull = _decided(session, request, http)
+        fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
         if pull.installed is not None and _is_whole(session, pull.installed):
             if pull.current:
+                fetcher.clean()
                 _say_current(session, pull, pull.installed)
                 return pull.installed
-            session.notice(
-                f"the hub has a newer `{pull.name}` (revision {pull.listing.revision[:12]}): it replaces yours"
-            )
+            revision = pull.listing.revision[:12] or "not known"
+            session.notice(f"the hub has a newer `{pull.name}` (revision {revision}): it replaces yours")
         if not force:
             _check_memory(pull)
         if pull.reason and len(pull.listing.files) > 1:
             session.console.talk(f"taking {pull.label} ({size(pull.size)}): {pull.reason}")
-        fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
-        entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
+        try:
+            entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
+        except KeyboardInterrupt:
+            progress.end()
+            there = size(pull.size - fetcher.missing())
+            session.console.talk(
+                f"stopped at {there} of {size(pull.size)}: the same command continues from there"
+            )
+            raise
     _say_installed(session, pull, entry)
     return entry
 
@@ -86,20 +97,32 @@ def fetched_checkpoint(session: Session, reference: ModelRef, recipe: str) -> Ge
     with Http() as http, TransferProgress(session) as progress:
         pull = _decided(session, Request(reference, recipe=recipe), http)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
-        with fetcher.checkpoint(0) as folder:
+        with fetcher.checkpoint() as folder:
             progress.end()
             yield folder, fetcher.origin
 
 
 def _decided(session: Session, request: Request, http: Http) -> Pull:
-    return decide(request, session.store, http, machines.runs_well, session.notice)
+    def runs_well(size: int, member: Member | None) -> bool:
+        return machines.runs_well(size, member, _machine())
+
+    return decide(request, session.store, http, runs_well, session.notice)
+
+
+@functools.cache
+def _machine() -> Machine:
+    # Takes 200 ms, which only a choice between quantizations is worth.
+    from qwen3cli.engines import devices
+
+    return machines.this_machine(devices())
 
 
 def _converted(session: Session, pull: Pull, fetcher: Fetcher, progress: TransferProgress) -> Entry:
     """Fetch a checkpoint, and put what it is converted to into the store."""
     assert pull.recipe is not None
     recipe, notices = pull.recipe, list[str]()
-    with fetcher.checkpoint(pull.size) as folder:
+
+    def build(folder: Path) -> Entry:
         progress.end()
         label = f"converting {pull.name} to {recipe}"
         with ConversionProgress(session, label, events=session.as_json) as conversion:
@@ -107,7 +130,9 @@ def _converted(session: Session, pull: Pull, fetcher: Fetcher, progress: Transfe
             def write(target: Path) -> None:
                 notices.extend(convert_checkpoint(folder, target, recipe, progress=conversion.report))
 
-            entry = session.store.add(pull.name, fetcher.origin, write)
+            return session.store.add(pull.name, fetcher.origin, write)
+
+    entry = fetcher.build(pull.size, build)
     for line in notices:
         session.notice(line)
     return entry
@@ -117,7 +142,10 @@ def _check_memory(pull: Pull) -> None:
     """Raises `NotEnough` for a model that this machine could never load."""
     if pull.recipe is not None:
         return
+    # Only where main memory is not enough, a GPU is asked for its own.
     have = machines.total_memory()
+    if pull.size > have:
+        have += sum(_machine().gpus)
     if pull.size > have:
         raise NotEnough(
             f"`{pull.source}` has {size(pull.size)} of weights, and this machine has {size(have)} of memory",

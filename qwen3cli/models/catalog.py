@@ -100,6 +100,35 @@ FAMILY: dict[str, Member] = _members()
 """Every member by its short name."""
 
 
+PINS: dict[tuple[str, str], tuple[str, str]] = {
+    ("qwen/qwen3-0.6b-gguf", "Qwen3-0.6B-Q8_0.gguf"): (
+        "23749fef",
+        "9465e63a22add5354d9bb4b99e90117043c7124007664907259bd16d043bb031",
+    ),
+    ("qwen/qwen3-1.7b-gguf", "Qwen3-1.7B-Q8_0.gguf"): (
+        "90862c4b",
+        "061b54daade076b5d3362dac252678d17da8c68f07560be70818cace6590cb1a",
+    ),
+    ("qwen/qwen3-4b-gguf", "Qwen3-4B-Q4_K_M.gguf"): (
+        "bc640142",
+        "7485fe6f11af29433bc51cab58009521f205840f5b4ae3a32fa7f92e8534fdf5",
+    ),
+    ("qwen/qwen3-8b-gguf", "Qwen3-8B-Q4_K_M.gguf"): (
+        "7c41481f",
+        "d98cdcbd03e17ce47681435b5150e34c1417f50b5c0019dd560e4882c5745785",
+    ),
+    ("qwen/qwen3-8b-gguf", "Qwen3-8B-Q8_0.gguf"): (
+        "7c41481f",
+        "408b955510e196121c1c375201744783b5c9a43c7956d73fc78df54c66e883d6",
+    ),
+    ("qwen/qwen3-14b-gguf", "Qwen3-14B-Q4_K_M.gguf"): (
+        "530227a7",
+        "500a8806e85ee9c83f3ae08420295592451379b4f8cf2d0f41c15dffeb6b81f0",
+    ),
+}
+"""Revision and SHA-256 of official files, by repository and file: a mirror that lists others at that revision lies."""
+
+
 def find(name: str) -> Member | None:
     """The member that a short name (`8b`), a long one (`Qwen3-8B`) or a repository names; any case."""
     plain = name.lower().removeprefix("qwen/").removeprefix("qwen3-").removesuffix("-gguf")

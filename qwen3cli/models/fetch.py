@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3cli.errors import InvalidFile, NotEnough
-from qwen3cli.models.download import Claim, RemoteFile, Watch, bytes_there, claimed
+from qwen3cli.models.download import Claim, RemoteFile, Watch, bytes_there, claimed, discard
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.pull import Pull
 from qwen3cli.models.store import Entry, ModelStore, Origin
@@ -35,10 +35,6 @@ class FetchWatch(Watch, Protocol):
     def begin(self, name: str) -> None:
         """From now on it is about this file, or this step."""
         ...
-
-
-Convert = Callable[[Path, Path], None]
-"""Makes a GGUF file, its second argument, of a checkpoint's folder."""
 
 
 class Fetcher:
@@ -76,29 +72,49 @@ class Fetcher:
                 claim.discard()
             return done
 
-    @contextmanager
-    def checkpoint(self, output_bytes: int) -> Generator[Path]:
-        """Fetch a checkpoint; gives its folder, which is gone after the block unless that failed."""
+    def build(self, output_bytes: int, build: Callable[[Path], Entry]) -> Entry:
+        """Fetch a checkpoint and have `build` make a stored model of its folder, `output_bytes` large.
+
+        What another process has installed meanwhile is taken.
+        """
         self._check_room(self.missing() + output_bytes)
         with self._claims() as claims:
-            folder = self._folder()
-            with translated(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-            for path, claim in claims.items():
-                target = folder / path
-                if not target.is_file():
-                    with translated(folder):
-                        self._fetched(path, claim).replace(target)
-            yield folder
-            shutil.rmtree(folder.parent, ignore_errors=True)
+            done = self._installed_meanwhile()
+            if done is None:
+                done = build(self._assembled(claims))
+            self._remove_folder()
+            return done
+
+    @contextmanager
+    def checkpoint(self) -> Generator[Path]:
+        """Fetch a checkpoint; gives its folder, which is gone after the block unless that failed."""
+        self._check_room(self.missing())
+        with self._claims() as claims:
+            yield self._assembled(claims)
+            self._remove_folder()
+
+    def _assembled(self, claims: Mapping[str, Claim]) -> Path:
+        """The folder with all files of a checkpoint in it."""
+        folder = self._folder()
+        with translated(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path, claim in claims.items():
+            target = folder / path
+            if not target.is_file():
+                whole = self._fetched(path, claim)
+                with translated(folder):
+                    whole.replace(target)
+        return folder
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self._folder().parent, ignore_errors=True)
 
     def _there(self) -> int:
-        folder = self._folder()
-        there = 0
-        for path, remote in self._remote.items():
-            placed = folder / path
-            there += placed.stat().st_size if placed.is_file() else bytes_there(remote, self._downloads)
-        return there
+        there = sum(bytes_there(remote, self._downloads) for remote in self._remote.values())
+        if self._pull.recipe is None:
+            return there
+        placed = (self._folder() / path for path in self._remote)
+        return there + sum(path.stat().st_size for path in placed if path.is_file())
 
     def _fetched(self, path: str, claim: Claim) -> Path:
         self._watch.begin(self._remote[path].name)
@@ -130,7 +146,7 @@ class Fetcher:
 
     def _installed_meanwhile(self) -> Entry | None:
         entry = self._store.find(self._pull.name)
-        if entry is None or not self._pull.sha256 or entry.origin.sha256 != self._pull.sha256:
+        if entry is None or not self._pull.gives(entry) or not all(path.is_file() for path in entry.files):
             return None
         return entry
 
@@ -166,6 +182,12 @@ class Fetcher:
                 f" which has {free / 1e9:,.1f} GB free",
                 f"free {lacking / 1e9:,.1f} GB, choose a smaller quantization, or set `QWEN3_HOME`",
             )
+
+    def clean(self) -> None:
+        """Remove what a killed pull has left of files that are installed."""
+        for remote in self._remote.values():
+            discard(remote, self._downloads)
+        self._remove_folder()
 
     def _folder(self) -> Path:
         """Where a checkpoint is put together; its last part becomes the model's name, as of any checkpoint."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from converters.recipes import RECIPES, find_recipe
-from qwen3cli.errors import ModelNotFound, UsageError
+from qwen3cli.errors import ModelNotFound, NetworkError, UsageError
 from qwen3cli.models import catalog
 from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import converting
@@ -33,10 +33,11 @@ from qwen3cli.models.variants import (
 )
 
 _CHECKPOINT = re.compile(
-    r"(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json|modules\.json"
-    r"|chat_template\.jinja|README\.md|[^/\\]+\.safetensors"
+    r"(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index|modules)\.json"
+    r"|chat_template\.jinja|README\.md"
 )
-"""What a conversion reads; anything else of a checkpoint's repository is left there."""
+"""What a conversion reads besides weights; anything else of a checkpoint's repository is left there."""
+_WEIGHTS = ".safetensors"
 _DEFAULT_RECIPE = "q8_0"
 
 
@@ -90,9 +91,13 @@ class Pull:
     @property
     def current(self) -> bool:
         """Whether what is installed is what would be fetched."""
-        if self.installed is None or self.installed.origin.source != self.source:
+        return self.installed is not None and self.gives(self.installed)
+
+    def gives(self, entry: Entry) -> bool:
+        """Whether a stored model is what would be fetched."""
+        origin = entry.origin
+        if origin.source != self.source or (self.recipe and entry.facts.quantization != self.recipe):
             return False
-        origin = self.installed.origin
         if self.sha256 and not self.recipe:
             return origin.sha256 == self.sha256
         return bool(self.listing.revision) and origin.revision == self.listing.revision
@@ -113,7 +118,7 @@ def decide(
     hubs = hubs_of(request.reference, request.source, http, checkpoint=request.recipe is not None)
     hub, listing = _listing(hubs, tell)
     variants = find_variants(listing.files)
-    checkpoint = tuple(file for file in listing.files if _CHECKPOINT.fullmatch(file.path))
+    checkpoint = tuple(file for file in listing.files if _is_part(file.path))
     wanted = request.reference.wanted
     if request.recipe is not None or not variants:
         return _conversion(request, hub, listing, checkpoint, member, store)
@@ -121,6 +126,7 @@ def decide(
         chosen, reason = _named(request.reference, variants, listing), ""
     else:
         chosen, reason = choose_fitting(variants, lambda size: runs_well(size, member))
+    _check_pins(listing, chosen.files)
     name, installed = _name(request, listing, chosen.label or chosen.stem.rsplit("/", 1)[-1], store)
     return Pull(hub, listing, chosen.files, name, chosen.label, reason, None, member, installed)
 
@@ -147,6 +153,17 @@ def _listing(hubs: Sequence[Hub], tell: Callable[[str], None]) -> tuple[Hub, Lis
     raise AssertionError("there is always a hub")
 
 
+def _check_pins(listing: Listing, files: Sequence[HubFile]) -> None:
+    """Raises `NetworkError` where a hub lists other bytes than Qwen published at the very same revision."""
+    for file in files:
+        pin = catalog.PINS.get((listing.source.lower(), file.path))
+        if pin is not None and listing.revision.startswith(pin[0]) and file.sha256 != pin[1]:
+            raise NetworkError(
+                f"`{file.name}` of `{listing.source}` is listed with a checksum that is not Qwen's at this revision",
+                "do not trust this mirror: unset `HF_ENDPOINT`, or take another one",
+            )
+
+
 def _conversion(
     request: Request,
     hub: Hub,
@@ -156,7 +173,7 @@ def _conversion(
     store: ModelStore,
 ) -> Pull:
     """A pull that converts a checkpoint."""
-    if not any(file.path.endswith(".safetensors") for file in checkpoint):
+    if not any(file.path.endswith(_WEIGHTS) for file in checkpoint):
         there = listed(find_variants(listing.files))
         if request.recipe is not None:
             raise UsageError(
@@ -172,6 +189,12 @@ def _conversion(
     recipe = _recipe(request.recipe or wanted or _DEFAULT_RECIPE)
     name, installed = _name(request, listing, recipe, store)
     return Pull(hub, listing, checkpoint, name, recipe, "", recipe, member, installed)
+
+
+def _is_part(path: str) -> bool:
+    """Whether a file of a repository is a part of its checkpoint; such a name is safe in any folder."""
+    weights = path.endswith(_WEIGHTS) and is_name(path.removesuffix(_WEIGHTS))
+    return weights or _CHECKPOINT.fullmatch(path) is not None
 
 
 def _recipe(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.converters.watched import each
 from tests.models.fetching import Shop
-from tests.torture import full_disk, pulls, truncations, weights
+from tests.torture import full_disk, installs, pulls, truncations, weights
 from tests.torture.kills import Killed, Moment, Scene
 from tests.torture.mutations import Tally
 from tests.torture.steps import PHASES, Strike
@@ -130,6 +130,33 @@ def downloads(folder: Path, options: argparse.Namespace) -> list[str]:
     return failures
 
 
+def whole_pulls(folder: Path, options: argparse.Namespace) -> list[str]:
+    """SIGKILL at moments of all phases of `qwen3 pull`; what was wrong afterwards."""
+    failures: list[str] = []
+    killed: list[installs.Killed] = []
+    with installs.Installs(folder) as scene:
+        strikes = list(scene.strikes(options.count or _PULLS))
+        for number, (road, strike) in enumerate(strikes):
+            try:
+                one = scene.strike(road, strike, number)
+            except (AssertionError, OSError) as error:
+                failures.append(f"{road.repository.id}, {strike}: {error}")
+            else:
+                killed += [one] if one else []
+    print(f"  {len(killed)} kills; runs that were over before: {len(strikes) - len(killed) - len(failures)}")
+    print(
+        f"  {'':24} {'kills':>6}  then there was {'nothing':>8} {'the new':>8}  sent twice, at most, in MiB"
+    )
+    for phase in installs.PHASES:
+        own = [one for one in killed if one.phase == phase]
+        new = sum(one.found == "new" for one in own)
+        most = max((one.again / pulls.CHUNK for one in own), default=0)
+        print(f"  {phase:24} {len(own):6} {len(own) - new:24} {new:8} {most:28.2f}")
+        if not own:
+            failures.append(f"no kill in the phase `{phase}`")
+    return failures
+
+
 def disk(folder: Path, options: argparse.Namespace) -> list[str]:
     """A disk without room; what went wrong."""
     told = full_disk.run_cases(folder)
@@ -146,7 +173,8 @@ SUITES: dict[str, Suite] = {
     "truncations": cut_files,
     "weights": odd_weights,
     "kills": kills,
-    "pulls": downloads,
+    "downloads": downloads,
+    "pulls": whole_pulls,
     "disk": disk,
 }
 

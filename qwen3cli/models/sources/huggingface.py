@@ -109,7 +109,7 @@ class HuggingFace:
                 f"{self.title} at {_endpoint()} cannot be reached: {reason}",
                 "check the connection, set `HF_ENDPOINT` to a mirror, or try `--source modelscope`",
             ) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise odd_answer(f"{self.title} at {_endpoint()}") from error
 
     def _refused(self, status: int, *, gated: bool) -> QwenError:
