@@ -188,6 +188,7 @@ class Fetcher:
         for remote in self._remote.values():
             discard(remote, self._downloads)
         self._remove_folder()
+        self._store.clean()
 
     def _folder(self) -> Path:
         """Where a checkpoint is put together; its last part becomes the model's name, as of any checkpoint."""

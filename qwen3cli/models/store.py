@@ -23,7 +23,7 @@ from qwen3cli.models.filenames import is_outside, safe_names
 from qwen3cli.models.manifest import Entry, Origin, Part, Unread, read_manifest
 from qwen3cli.models.placing import brought, link_or_copy, place_new, place_over, tidy
 from qwen3cli.models.reference import DEMO, is_name
-from qwen3cli.models.workshop import alone, discard, translated, unfinished
+from qwen3cli.models.workshop import alone, discard, sweep, translated, unfinished
 
 FILE = "model.gguf"
 
@@ -145,6 +145,11 @@ class ModelStore:
         places = [self._outside(file) for file in files]
         with unfinished(self.folder) as fresh:
             return self._finish(fresh, name, origin, places)
+
+    def clean(self) -> None:
+        """Remove what killed processes have left."""
+        with alone(self.folder):
+            sweep(self.folder)
 
     def copy(self, name: str, new: str) -> Entry:
         """A second name for a model: hard links where there are any, so that it costs no space."""
