@@ -165,18 +165,18 @@ def _below_downloads(phase: str, event: str, path: Path) -> str:
         return phase
     if any(part.startswith("checkpoint-") for part in path.parts):
         return "checkpoint"
-    if path.suffix == ".lock":
-        return "claim" if phase == PHASES[0] else phase
-    return "verified" if path.suffix == ".whole" or event == "os.rename" else "transfer"
+    if phase in PHASES[:2] and path.suffix != ".part":
+        return "claim" if path.suffix == ".lock" else phase
+    return "verified" if event == "os.rename" else "transfer"
 
 
 def _below_models(phase: str, event: str, path: Path) -> str:
     if phase in ("in place", "cleaning up"):
         return phase
-    if phase in ("checkpoint", "conversion") and path.suffix == ".partial":
-        return "conversion"
+    if path.suffix == ".partial":
+        return "installing" if event == "os.rename" else "conversion"
     placed = event == "os.rename" and any(part.startswith(".unfinished-") for part in path.parts)
-    return "in place" if placed and path.suffix == "" else "installing"
+    return "in place" if placed else "installing"
 
 
 def _roads(folder: Path, megabytes: int) -> list[Road]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.models.fetching import Shop
-from tests.torture import pulls
+from tests.torture import installs, pulls
 from tests.torture.full_disk import CASES, run_cases
 from tests.torture.kills import Mode, Scene
 from tests.torture.steps import PHASES, phases
@@ -47,6 +47,15 @@ def test_a_download_that_is_killed_is_continued(tmp_path: Path) -> None:
     found = [cut for cut in cuts if cut]
     assert len(found) >= 4
     assert max(cut.again for cut in found) <= pulls.ALLOWED
+
+
+def test_a_pull_that_is_killed_leaves_nothing_or_the_model(tmp_path: Path) -> None:
+    with installs.Installs(tmp_path, 1) as scene:
+        strikes = [one for one in scene.strikes(80) if one[1].seconds is None]
+        # Of each road a few steps from all over it.
+        chosen = [*strikes[: 2 * 4 : 2], *strikes[-24::4]]
+        killed = [scene.strike(road, strike, number) for number, (road, strike) in enumerate(chosen)]
+    assert len({one.phase for one in killed if one}) >= 4
 
 
 def test_a_full_disk_is_told_with_figures_and_leaves_nothing(tmp_path: Path) -> None:
