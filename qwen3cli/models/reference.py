@@ -111,8 +111,14 @@ def _in_form(kind: Kind, text: str, rest: str) -> ModelRef:
 
 def _of_url(text: str) -> ModelRef:
     """A URL; of a page of a hub, the model that it shows, so that the hub's checksums are there."""
-    address = urlsplit(text)
-    host = (address.hostname or "").removeprefix("www.")
+    try:
+        address = urlsplit(text)
+        host = (address.hostname or "").removeprefix("www.")
+        _ = address.port  # Only looked at does it show that it is none.
+    except ValueError:
+        return ModelRef("unknown", text)
+    if not host or not text.isprintable():
+        return ModelRef("unknown", text)
     if host not in ("huggingface.co", "hf.co", "modelscope.cn"):
         return ModelRef("url", text, text)
     kind: Kind = "modelscope" if host == "modelscope.cn" else "hf"

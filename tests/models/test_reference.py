@@ -77,6 +77,22 @@ def test_forms_are_taken_apart(text: str, kind: str, place: str, wanted: str) ->
     assert (parsed.kind, parsed.place, parsed.wanted) == (kind, place, wanted)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://[::1",
+        "http://",
+        "https:///x.gguf",
+        "http://a:99999/x.gguf",
+        "http://a:b/x.gguf",
+        "http://a/\0.gguf",
+    ],
+)
+def test_a_url_that_cannot_be_is_of_no_kind(text: str) -> None:
+    assert ModelRef.parse(text) == ModelRef("unknown", text)
+    assert ModelRef.parse("http://[::1]:80/x.gguf").kind == "url"
+
+
 def test_an_existing_folder_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out" / "model").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
