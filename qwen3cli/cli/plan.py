@@ -12,11 +12,15 @@ from qwen3cli.cli.session import Session
 from qwen3cli.errors import ModelNotFound
 from qwen3cli.machine import MOST_TOKENS
 from qwen3cli.models import catalog
+from qwen3cli.models.installed import find_installed
 from qwen3cli.models.machines import LEAST_CONTEXT, Machine, described, parse_ram, parse_size, this_machine
 from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.variants import SUFFIX, label_of
 
 if TYPE_CHECKING:
     from qwen3cli.cli.planned import Subject
+
+_WITH_MEMBERS = ("family", "hf", "modelscope")
 
 
 def plan(
@@ -68,13 +72,23 @@ def _subject(session: Session, text: str) -> Subject:
     from qwen3cli.models.sizes import needs_of_file, needs_of_member
 
     reference = ModelRef.parse(text)
-    name, _, quantization = text.partition(":")
-    member = catalog.find(name)
-    if session.store.find(text) is None and reference.kind not in ("demo", "path"):
-        if member is None:
-            hint = f"`{text}` is no member of it; `qwen3 list` shows what is installed"
-            raise ModelNotFound("`qwen3 plan` knows the Qwen3 family and models that are here", hint)
-        models = [needs_of_member(member, quantization)] if quantization else needs_of_family(member)
+    member = catalog.find_in_repository(reference.place) if reference.kind in _WITH_MEMBERS else None
+    if reference.kind in ("demo", "path") or session.store.find(text) is not None:
+        facts = find_facts(session, text)
+        return Subject(facts.name, (needs_of_file(facts),), compared=member)
+    if member is not None:
+        wanted = _quantization(reference.wanted)
+        models = [needs_of_member(member, wanted)] if wanted else needs_of_family(member)
         return Subject(member.name, tuple(models), member)
+    if find_installed(session.store, reference) is None:
+        hint = f"`{text}` is no member of it; `qwen3 list` shows what is installed"
+        raise ModelNotFound("`qwen3 plan` knows the Qwen3 family and models that are here", hint)
     facts = find_facts(session, text)
-    return Subject(facts.name, (needs_of_file(facts),), compared=member)
+    return Subject(facts.name, (needs_of_file(facts),))
+
+
+def _quantization(wanted: str) -> str:
+    """What stands after the colon, or in the name of a file that stands there."""
+    if not wanted.lower().endswith(SUFFIX):
+        return wanted
+    return label_of(wanted[: -len(SUFFIX)]) or wanted

@@ -211,7 +211,7 @@ class Planned:
             yield self._pull(self.subject.member, best.needs.quantization)
 
     def _pull(self, member: Member, quantization: str) -> str:
-        if member.gguf is not None and quantization in PREFERRED:
+        if quantization in PREFERRED and not member.lacks(quantization):
             return f"`qwen3 pull {member.name}:{quantization.lower()}` fetches it."
         return f"`qwen3 pull {member.name} -q {quantization.lower()}` makes it from the checkpoint."
 

@@ -38,6 +38,10 @@ class Member:
         """Whether its output is computed with the embeddings, so that its files hold no output.weight."""
         return self.name.split("-")[0] in _TIED
 
+    def lacks(self, quantization: str) -> bool:
+        """Whether it is known to have no GGUF file of this quantization; of others its repository's listing tells."""
+        return self.gguf is None or (self.name in _ONLY_Q8_0 and quantization.upper() != "Q8_0")
+
 
 _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
     "0.6b": (28, 1024, 3072, 16, 8, None),
@@ -50,6 +54,8 @@ _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
     "235b-a22b": (94, 4096, 1536, 64, 4, (128, 8)),
 }
 _TIED = ("0.6b", "1.7b", "4b")
+_ONLY_Q8_0 = ("0.6b", "1.7b")
+"""Of these Qwen gives no other GGUF file."""
 _WITH_BASE = ("0.6b", "1.7b", "4b", "8b", "14b", "30b-a3b")
 _WITH_2507 = ("4b", "30b-a3b", "235b-a22b")
 _LONG_CONTEXT = 262_144
@@ -130,11 +136,16 @@ PINS: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def find(name: str) -> Member | None:
-    """The member that a short name (`8b`), a long one (`Qwen3-8B`) or a repository names; any case."""
-    plain = name.lower().removeprefix("qwen/").removeprefix("qwen3-").removesuffix("-gguf")
+    """The member that a short name (`8b`) or a long one (`Qwen3-8B`) names; any case."""
+    plain = name.lower().removeprefix("qwen3-").removesuffix("-gguf")
     if plain.startswith("coder-"):
         plain = plain.removesuffix("-instruct")
     return FAMILY.get(plain)
+
+
+def find_in_repository(repository: str) -> Member | None:
+    """The member that a repository holds by its name, whoever quantized or copied it (`unsloth/Qwen3-8B-GGUF`)."""
+    return find(repository.lower().rpartition("/")[2].removeprefix("qwen_"))
 
 
 def sibling_of(model_name: str) -> str | None:

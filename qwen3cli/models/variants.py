@@ -77,7 +77,7 @@ def find_variants(files: Iterable[HubFile]) -> list[Variant]:
         else:
             groups.setdefault((shard["stem"], int(shard["count"])), {})[int(shard["number"])] = file
     found = [
-        Variant(stem, _label(stem), tuple(parts[n] for n in sorted(parts)))
+        Variant(stem, label_of(stem), tuple(parts[n] for n in sorted(parts)))
         for (stem, count), parts in groups.items()
         if len(parts) == count and min(parts) == 1 and max(parts) == count
     ]
@@ -132,8 +132,8 @@ def listed(variants: Sequence[Variant]) -> str:
     return ", ".join(f"`{variant.title}` ({variant.size / 1e9:.1f} GB)" for variant in variants)
 
 
-def _label(stem: str) -> str:
-    """The quantization that a file's name ends with; of files in folders, else the folder's name."""
+def label_of(stem: str) -> str:
+    """The quantization that a file's name without suffix ends with, or its folder's name; "" for none."""
     for part in reversed(stem.split("/")):
         match = _LABEL.search(part)
         if match is not None:

@@ -90,6 +90,37 @@ def test_what_is_too_large_names_something_smaller(qwen3: Run) -> None:
     assert "It does not fit: Q6_K needs 7.7 GB." in text
 
 
+@pytest.mark.parametrize(
+    ("reference", "name", "types"),
+    [
+        ("ms://Qwen/Qwen3-8B-GGUF", "8b", QUALITY),
+        ("hf.co/Qwen/Qwen3-8B", "8b", QUALITY),
+        ("https://huggingface.co/unsloth/Qwen3-4B-Thinking-2507-GGUF", "4b-thinking-2507", QUALITY),
+        ("https://modelscope.cn/models/Qwen/Qwen3-0.6B/summary", "0.6b", QUALITY),
+        ("unsloth/Qwen3-8B-GGUF:q4_k_m", "8b", ("Q4_K_M",)),
+        ("bartowski/Qwen_Qwen3-8B-GGUF:Qwen_Qwen3-8B-Q6_K.gguf", "8b", ("Q6_K",)),
+    ],
+)
+def test_repositories_lead_to_members(qwen3: Run, reference: str, name: str, types: tuple[str, ...]) -> None:
+    plan = as_json(qwen3, reference, "--ram", "64G")
+    assert plan["model"] == name
+    assert tuple(choice["quantization"] for choice in plan["choices"]) == types
+
+
+@pytest.mark.parametrize(
+    ("reference", "command"),
+    [
+        ("0.6b:q4_k_m", "qwen3 pull 0.6b -q q4_k_m"),
+        ("ms://Qwen/Qwen3-1.7B-GGUF:Q6_K", "qwen3 pull 1.7b -q q6_k"),
+        ("0.6b:q8_0", "qwen3 pull 0.6b:q8_0"),
+        ("8b:q4_k_m", "qwen3 pull 8b:q4_k_m"),
+        ("8b-base:q8_0", "qwen3 pull 8b-base -q q8_0"),
+    ],
+)
+def test_what_nobody_offers_is_made(qwen3: Run, reference: str, command: str) -> None:
+    assert f"`{command}`" in qwen3("plan", reference, "--ram", "64G").stdout
+
+
 def test_this_machine_is_the_default(qwen3: Run) -> None:
     plan = as_json(qwen3, "0.6b")
     assert 0 < plan["machine"]["free_bytes"] <= plan["machine"]["memory_bytes"]

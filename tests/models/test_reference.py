@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwen3cli.chat.thinking import ThinkingMode
-from qwen3cli.models.catalog import FAMILY, find, sibling_of
+from qwen3cli.models.catalog import FAMILY, find, find_in_repository, sibling_of
 from qwen3cli.models.reference import ModelRef, is_name
 
 
@@ -115,7 +115,9 @@ def test_the_family_is_complete() -> None:
 
 
 def test_names_lead_to_members() -> None:
-    assert find("Qwen/Qwen3-8B-GGUF") is FAMILY["8b"]
+    assert find("Qwen3-8B-GGUF") is FAMILY["8b"]
+    assert find_in_repository("Qwen/Qwen3-8B-GGUF") is FAMILY["8b"]
+    assert find_in_repository("bartowski/Qwen_Qwen3-8B-GGUF") is FAMILY["8b"]
     assert find("Qwen3-Coder-30B-A3B-Instruct") is FAMILY["coder-30b-a3b"]
     assert find("9b") is None
 
