@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Literal
 
 from qwen3cli.terminal.console import Console
 from qwen3cli.terminal.figures import duration, size
-from qwen3cli.terminal.wrap import clip, display_width
+from qwen3cli.terminal.sanitise import sanitise_line
+from qwen3cli.terminal.wrap import clip, display_width, squeeze
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 Unit = Literal["bytes", "tensors", "tokens", "share"]
 
+_LEAST_LABEL = 12
+"""Columns that a label keeps when figures have no room."""
 _TICK = 0.1
 """Seconds between two looks at the line: at most ten redraws a second, fewer when nothing changed."""
 
@@ -106,7 +109,7 @@ class Progress(LiveLine):
 
     def __init__(self, console: Console, label: str, *, unit: Unit = "bytes", delay: float = 0.3) -> None:
         super().__init__(console, self._line, delay=delay)
-        self._label = label
+        self._label = sanitise_line(label)  # Measured before it is drawn.
         self._unit: Unit = unit
         self._done = 0.0
         self._total = 0.0
@@ -149,27 +152,34 @@ def progress_text(
     detail: str = "",
     resumed: float = 0.0,
 ) -> str:
-    """One line of at most `width` columns; what has no room falls away: bar, detail, amount, rate, time left.
+    """One line of at most `width` columns; for want of room the bar goes, the label shrinks, then figures go.
 
-    `resumed` is what was done before `elapsed` began.
+    Of these detail goes first, then amount, rate, time left. `resumed` is what was done before `elapsed` began.
     """
-    if total <= 0:
-        return clip(f"{label} {duration(elapsed)}", width)
-    share = min(max(done / total, 0.0), 1.0)
-    head = f"{label} {share:4.0%}"
-    rate = (done - resumed) / elapsed if elapsed > 0 else 0.0
-    parts = [head, detail] if detail else [head]
+    share = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
+    figures = [f"{share:4.0%}" if total > 0 else duration(elapsed), *([detail] if detail else [])]
+    if total > 0:
+        figures += _figures(done, total, (done - resumed) / elapsed if elapsed > 0 else 0.0, unit)
+    least = min(display_width(label), _LEAST_LABEL)
+    while len(figures) > 1 and least + 1 + display_width("  ".join(figures)) > width:
+        figures.pop(1 if len(figures) > 2 else -1)
+    room = width - display_width(f"{label} {'  '.join(figures)}") - 3
+    if total > 0 and room >= 8:
+        figures[0] += f" {_bar(share, min(room, 30), unicode=unicode)}"
+    text = "  ".join(figures)
+    head = squeeze(label, max(width - display_width(text) - 1, 0), "…" if unicode else "...")
+    return clip(f"{head} {text}", width)
+
+
+def _figures(done: float, total: float, rate: float, unit: Unit) -> list[str]:
+    """Amount, rate and time left, as far as they say something."""
+    figures: list[str] = []
     if unit != "share":
-        parts.append(f"{_amount(done, unit)}/{_amount(total, unit)}")
-        parts += [f"{_amount(rate, unit)}/s"] if rate else []
+        figures.append(f"{_amount(done, unit)}/{_amount(total, unit)}")
+        figures += [f"{_amount(rate, unit)}/s"] if rate else []
     if rate and done < total:
-        parts.append(f"{duration((total - done) / rate)} left")
-    while len(parts) > 1 and display_width("  ".join(parts)) > width:
-        parts.pop(1 if len(parts) > 2 else -1)
-    room = width - display_width("  ".join(parts)) - 3
-    if room >= 8:
-        parts[0] = f"{head} {_bar(share, min(room, 30), unicode=unicode)}"
-    return clip("  ".join(parts), width)
+        figures.append(f"{duration((total - done) / rate)} left")
+    return figures
 
 
 def _bar(share: float, width: int, *, unicode: bool) -> str:

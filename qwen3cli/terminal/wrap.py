@@ -34,6 +34,17 @@ def clip(text: str, width: int, mark: str = "…") -> str:
     return kept + mark
 
 
+def squeeze(text: str, width: int, mark: str = "…") -> str:
+    """`text` in `width` columns; what its middle lost shows as `mark`, for names differ most at their ends."""
+    if display_width(text) <= width:
+        return text
+    room = max(width - display_width(mark), 0)
+    start, end = clip(text, (room + 1) // 2, ""), text
+    while end and (display_width(end) > room // 2 or not display_width(end[0])):
+        end = end[1:]
+    return clip(start + mark + end, width, "")
+
+
 def hang(text: str, width: int, indent: int) -> str:
     """`text`, wrapped into what `width` columns leave beside `indent`; later lines begin with the indent."""
     wrapper = Wrapper(lambda: width - indent)

@@ -49,6 +49,41 @@ def test_progress_text_fits(width: int) -> None:
         assert display_width(text) <= width
 
 
+FILE = "Qwen3-30B-A3B-Instruct-2507-UD-Q4_K_XL.gguf"
+
+
+@pytest.mark.parametrize(
+    ("width", "unicode", "text"),
+    [
+        (79, True, "Qwen3-30B-A3B-Ins…-UD-Q4_K_XL.gguf  33%  6.2 GB/19 GB  62 MB/s  3 min 20 s left"),
+        (79, False, "Qwen3-30B-A3B-In...UD-Q4_K_XL.gguf  33%  6.2 GB/19 GB  62 MB/s  3 min 20 s left"),
+        (59, True, "Qwen3-3…L.gguf  33%  6.2 GB/19 GB  62 MB/s  3 min 20 s left"),
+        (39, True, "Qwen3-30…_XL.gguf  33%  3 min 20 s left"),
+        (25, True, "Qwen3-30B-…K_XL.gguf  33%"),
+    ],
+)
+def test_a_long_label_shrinks_before_a_figure_goes(width: int, unicode: bool, text: str) -> None:
+    found = progress_text(FILE, 6.2e9, 18.6e9, 100, unit="bytes", width=width, unicode=unicode)
+    assert found == text
+    assert display_width(found) <= width
+
+
+def test_wide_characters_of_a_label_count_double() -> None:
+    found = progress_text("通义千问" * 6, 6.2e9, 18.6e9, 100, unit="bytes", width=59, unicode=True)
+    assert found == "通义千…义千问  33%  6.2 GB/19 GB  62 MB/s  3 min 20 s left"
+    assert progress_text("通义千问" * 6, 5, 0, 65, unit="bytes", width=29, unicode=True).endswith(
+        " 1 min 05 s"
+    )
+
+
+def test_what_a_label_hides_is_measured_as_it_is_drawn() -> None:
+    err = Terminal()
+    with Progress(console(err=err, COLUMNS="40", NO_COLOR="1"), "模型\x1b" * 30, delay=0) as bar:
+        bar.update(1, 2)
+        until(lambda: "50%" in err.getvalue())
+        assert max(map(display_width, err.getvalue().split("\r"))) < 40
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (6.8e6, "6.8 MB"), (999.6e6, "1.0 GB"), (1.8e10, "18 GB")],
