@@ -72,18 +72,19 @@ class Planned:
 
     def show(self, console: Console) -> None:
         """Write it to stdout, for a person."""
-        header = (
-            "TYPE",
-            "FILE",
-            "MEMORY",
-            *(["GPU LAYERS"] if self.machine.gpus else []),
-            "SPEED",
-            "CONTEXT",
-        )
         _write(console, [f"{self.subject.title} {_place(self.machine)}", "", *self._answer(), ""])
-        rows = [self._row(choice) for choice in self.plan.choices]
+        rows, header = self._table()
+        if not console.fits(rows, header):
+            rows, header = self._table(narrow=True)
         console.table(rows, header, right=range(1, len(header)))
         _write(console, ["", *self._legend()])
+
+    def _table(self, *, narrow: bool = False) -> tuple[list[list[str]], list[str]]:
+        """Rows and header; a narrow one fits 40 columns."""
+        rows = [self._row(choice, narrow=narrow) for choice in self.plan.choices]
+        file = [] if narrow else ["FILE"]
+        layers = ["GPU" if narrow else "GPU LAYERS"] if self.machine.gpus else []
+        return rows, ["TYPE", *file, "MEMORY", *layers, "SPEED", "CONTEXT"]
 
     def as_json(self) -> dict[str, Any]:
         """The same for scripts; memory in bytes."""
@@ -130,11 +131,11 @@ class Planned:
             "speed": round(self._speed(split.time), 2),
         }
 
-    def _row(self, choice: Choice) -> list[str]:
-        layers = [_layers(choice.split)] if choice.split else []
+    def _row(self, choice: Choice, *, narrow: bool) -> list[str]:
+        layers = [_layers(choice.split, "/" if narrow else " of ")] if choice.split else []
         context = f"{choice.longest:,}" if choice.longest else "too large"
         needs = choice.needs
-        sizes = (size(needs.file_bytes), size(choice.total))
+        sizes = [size(choice.total)] if narrow else [size(needs.file_bytes), size(choice.total)]
         return [needs.quantization, *sizes, *layers, _times(self._speed(choice.time)), context]
 
     def _speed(self, time: float) -> float:
@@ -244,10 +245,10 @@ def _place(machine: Machine) -> str:
     return f"{where} {size(machine.total)} of memory, {size(machine.usable)} of it for a model; {gpu}"
 
 
-def _layers(split: Split) -> str:
+def _layers(split: Split, of: str = " of ") -> str:
     if split.whole:
         return "all"
-    return f"{split.layers} of {split.all_layers}"
+    return f"{split.layers}{of}{split.all_layers}"
 
 
 def _times(speed: float) -> str:

@@ -199,10 +199,9 @@ class Console:
         indent: str = "",
     ) -> None:
         """Write aligned columns to stdout; `right` are the numbers of the columns aligned to the right."""
-        lines = [[sanitise_line(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+        lines, widths = _measured(rows, header)
         if not lines:
             return
-        widths = [max(display_width(cell) for cell in column) for column in zip(*lines, strict=True)]
         gap = _GAP
         if self.out.is_terminal and len(indent) + sum(widths) + gap * (len(widths) - 1) >= self.width:
             gap = _NARROW_GAP
@@ -214,6 +213,11 @@ class Console:
                 head = indent + (" " * gap).join([*padded[:-1], ""])
                 line = head + hang(cells[-1], self.width, start)
             self.result(line + "\n")
+
+    def fits(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> bool:
+        """Whether each row of that table would have a line of the terminal; anything fits a pipe."""
+        _, widths = _measured(rows, header)
+        return not self.out.is_terminal or sum(widths) + _NARROW_GAP * (len(widths) - 1) < self.width
 
     def talk(self, text: str) -> None:
         """Write a line for the person to stderr; not when quiet."""
@@ -268,6 +272,12 @@ def _shows_unicode(stream: TextIO, environ: Mapping[str, str]) -> bool:
     if not locale:
         locale = stream.encoding or ""
     return "UTF8" in locale.upper().replace("-", "")
+
+
+def _measured(rows: Sequence[Sequence[str]], header: Sequence[str]) -> tuple[list[list[str]], list[int]]:
+    """The lines of a table, sanitised, and how wide each column is."""
+    lines = [[sanitise_line(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    return lines, [max(display_width(cell) for cell in column) for column in zip(*lines, strict=True)]
 
 
 def _pad(cell: str, width: int, right: bool) -> str:

@@ -181,14 +181,23 @@ def test_a_described_machine_loads_no_engine(environ: dict[str, str]) -> None:
     assert done.stderr == "[]\n"
 
 
-def test_a_narrow_terminal_wraps_sentences_and_keeps_the_table() -> None:
-    columns = 60
+@pytest.mark.parametrize(
+    ("columns", "gpu", "header"),
+    [
+        (60, 12, "TYPE FILE MEMORY GPU LAYERS SPEED CONTEXT"),
+        (40, 12, "TYPE MEMORY GPU SPEED CONTEXT"),
+        (40, 0, "TYPE MEMORY SPEED CONTEXT"),
+        (41, 0, "TYPE FILE MEMORY SPEED CONTEXT"),
+    ],
+)
+def test_a_narrow_terminal_wraps_sentences_and_keeps_the_table(columns: int, gpu: int, header: str) -> None:
     screen = Terminal()
     console = Console(stdout=screen, environ={"COLUMNS": str(columns), "LANG": "C.UTF-8"})
-    subject = Subject("30b-a3b", tuple(needs_of_family(FAMILY["30b-a3b"])), FAMILY["30b-a3b"])
-    Planned.of(subject, described(32 * 10**9, 12 * 10**9), 8_192).show(console)
+    subject = Subject("235b-a22b", tuple(needs_of_family(FAMILY["235b-a22b"])), FAMILY["235b-a22b"])
+    Planned.of(subject, described(96 * 10**9, gpu * 10**9), 8_192).show(console)
     lines = screen.getvalue().splitlines()
     assert max(map(display_width, lines)) <= columns
-    header = next(line for line in lines if line.startswith("TYPE"))
-    assert header.split() == ["TYPE", "FILE", "MEMORY", "GPU", "LAYERS", "SPEED", "CONTEXT"]
-    assert len([line for line in lines if line.split()[:1] and line.split()[0] in QUALITY]) == len(QUALITY)
+    assert " ".join(next(line for line in lines if line.startswith("TYPE")).split()) == header
+    rows = [line for line in lines if line.split()[:1] and line.split()[0] in QUALITY]
+    assert len(rows) == len(QUALITY)
+    assert all(row.endswith(("too large", ",096", ",192", ",384", ",768", ",536")) for row in rows)
