@@ -15,7 +15,7 @@ from qwen3cli.cli.conversions import Job, run_job, show_plan
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
-from qwen3cli.models.conversion import parse_overrides
+from qwen3cli.models.conversion import check_recipe, parse_overrides
 from qwen3cli.models.reference import ModelRef, exists
 from qwen3cli.models.store import Origin, check_name
 
@@ -71,11 +71,12 @@ def convert(
         raise UsageError("`-o` and `--as` exclude each other", "leave one of them out")
     if name is not None:
         check_name(name)
+    check_recipe(quantization)
     overrides = parse_overrides(tensor_type or [], output_type, embedding_type)
     wishes = Wishes(name, imatrix, adapter, overrides, allow_nonfinite)
     if not dry_run and output is None and name is None:
         raise UsageError("say where the model goes", "`-o OUT.gguf` writes a file, `--as NAME` installs it")
-    with _found(session, checkpoint, quantization) as (folder, origin):
+    with _found(session, checkpoint) as (folder, origin):
         job = Job(folder, origin, quantization, wishes, output, name, threads)
         if dry_run:
             show_plan(session, job)
@@ -84,13 +85,13 @@ def convert(
 
 
 @contextmanager
-def _found(session: Session, text: str, quantization: str) -> Generator[tuple[Path, Origin]]:
+def _found(session: Session, text: str) -> Generator[tuple[Path, Origin]]:
     """The checkpoint's folder, of one on a hub for the length of the block, and where it came from."""
     reference = ModelRef.parse(text)
     if reference.is_remote and not exists(text):
         from qwen3cli.cli.pulls import fetched_checkpoint
 
-        with fetched_checkpoint(session, reference, quantization) as found:
+        with fetched_checkpoint(session, reference) as found:
             yield found
     else:
         folder = _folder(text)

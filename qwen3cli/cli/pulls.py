@@ -16,7 +16,7 @@ from qwen3cli.errors import NotEnough, QwenError
 from qwen3cli.models import machines
 from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import convert_checkpoint
-from qwen3cli.models.fetch import Fetcher
+from qwen3cli.models.fetch import Fetcher, sweep_downloads
 from qwen3cli.models.machines import Machine
 from qwen3cli.models.pull import Pull, Request, decide
 from qwen3cli.models.reference import ModelRef
@@ -26,6 +26,9 @@ from qwen3cli.terminal.figures import size
 if TYPE_CHECKING:
     from qwen3cli.models.http import Http
 
+_FORGOTTEN_S = 30 * 86_400
+"""After so long nobody goes on with a transfer."""
+
 
 def run_pull(session: Session, request: Request, *, force: bool = False) -> Entry:
     """Fetch a model, show how far it is, and say what was installed."""
@@ -33,18 +36,18 @@ def run_pull(session: Session, request: Request, *, force: bool = False) -> Entr
 
     with Http() as http, TransferProgress(session) as progress:
         pull = _decided(session, request, http)
+        sweep_downloads(session.config.paths.downloads, _FORGOTTEN_S)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
         if pull.installed is not None and _is_whole(session, pull.installed):
             if pull.current:
                 fetcher.clean()
                 _say_current(session, pull, pull.installed)
                 return pull.installed
-            revision = pull.listing.revision[:12] or "not known"
-            session.notice(f"the hub has a newer `{pull.name}` (revision {revision}): it replaces yours")
+            session.notice(_replacing(pull, pull.installed))
         if not force:
-            _check_memory(pull)
+            _check_memory(session, pull)
         if pull.reason and len(pull.listing.files) > 1:
-            session.console.talk(f"taking {pull.label} ({size(pull.size)}): {pull.reason}")
+            session.console.talk(f"taking {pull.label} ({size(pull.result_bytes)}): {pull.reason}")
         try:
             entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
         except KeyboardInterrupt:
@@ -54,8 +57,17 @@ def run_pull(session: Session, request: Request, *, force: bool = False) -> Entr
                 f"stopped at {there} of {size(pull.size)}: the same command continues from there"
             )
             raise
-    _say_installed(session, pull, entry)
+    _say_installed(session, pull, entry, checked=fetcher.checked)
     return entry
+
+
+def _replacing(pull: Pull, old: Entry) -> str:
+    """What becomes of the model that has the name."""
+    if not pull.as_before:
+        was = old.facts.quantization
+        return f"`{pull.name}` is installed as {was} from {old.origin.source}: {pull.label} replaces it"
+    revision = f" (revision {pull.listing.revision[:12]})" if pull.listing.revision else ""
+    return f"the hub has a newer `{pull.name}`{revision}: it replaces yours"
 
 
 def show_pull(session: Session, request: Request) -> None:
@@ -90,12 +102,13 @@ def show_pull(session: Session, request: Request) -> None:
 
 
 @contextmanager
-def fetched_checkpoint(session: Session, reference: ModelRef, recipe: str) -> Generator[tuple[Path, Origin]]:
+def fetched_checkpoint(session: Session, reference: ModelRef) -> Generator[tuple[Path, Origin]]:
     """The folder of a checkpoint on a hub, for the length of the block, and where it came from."""
     from qwen3cli.models.http import Http
 
     with Http() as http, TransferProgress(session) as progress:
-        pull = _decided(session, Request(reference, recipe=recipe), http)
+        # Which files make a checkpoint does not depend on what it is converted to.
+        pull = _decided(session, Request(reference, recipe="bf16"), http)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
         with fetcher.checkpoint() as folder:
             progress.end()
@@ -130,27 +143,27 @@ def _converted(session: Session, pull: Pull, fetcher: Fetcher, progress: Transfe
             def write(target: Path) -> None:
                 notices.extend(convert_checkpoint(folder, target, recipe, progress=conversion.report))
 
-            return session.store.add(pull.name, fetcher.origin, write)
+            return session.store.add(pull.name, fetcher.origin, write, check=fetcher.check)
 
-    entry = fetcher.build(pull.size, build)
+    entry = fetcher.build(build)
     for line in notices:
         session.notice(line)
     return entry
 
 
-def _check_memory(pull: Pull) -> None:
-    """Raises `NotEnough` for a model that this machine could never load."""
-    if pull.recipe is not None:
-        return
+def _check_memory(session: Session, pull: Pull) -> None:
+    """Raises `NotEnough` for a model that this machine could never load, and warns of one that it hardly could."""
+    need, have = pull.result_bytes, machines.total_memory()
     # Only where main memory is not enough, a GPU is asked for its own.
-    have = machines.total_memory()
-    if pull.size > have:
+    if need > have:
         have += sum(_machine().gpus)
-    if pull.size > have:
+    if need > have:
         raise NotEnough(
-            f"`{pull.source}` has {size(pull.size)} of weights, and this machine has {size(have)} of memory",
+            f"`{pull.source}` has {size(need)} of weights, and this machine has {size(have)} of memory",
             "choose a smaller quantization or model; `--force` downloads it all the same",
         )
+    if not machines.runs_well(need, pull.member, _machine()):
+        session.notice(f"{size(need)} of weights leave little of this machine's memory: see `qwen3 plan`")
 
 
 def _is_whole(session: Session, entry: Entry) -> bool:
@@ -171,14 +184,14 @@ def _say_current(session: Session, pull: Pull, entry: Entry) -> None:
         )
 
 
-def _say_installed(session: Session, pull: Pull, entry: Entry) -> None:
+def _say_installed(session: Session, pull: Pull, entry: Entry, *, checked: bool) -> None:
     if session.as_json:
         session.console.json(
             {"event": "done", "current": False, **_as_json(pull), "bytes": entry.facts.file_bytes}
         )
         return
     for file in pull.files:
-        if file.sha256 and not pull.recipe:
+        if file.sha256 and checked:
             session.console.talk(f"checked {file.name}: sha256 {file.sha256}")
     what = f"{size(entry.facts.file_bytes)}, {entry.facts.quantization}"
     session.console.talk(f"installed {entry.name} ({what}); `qwen3 chat {shlex.quote(entry.name)}` runs it")

@@ -44,12 +44,24 @@ def convert_checkpoint(
     return done.notices
 
 
+def check_recipe(name: str) -> str:
+    """The name of the recipe as it is written; raises `UsageError` if there is none."""
+    from converters.recipes import find_recipe
+
+    with converting(Path()):
+        return find_recipe(name).name
+
+
 def check_folder(folder: Path) -> None:
-    """Raise `InvalidFile` unless `folder` looks like a checkpoint."""
+    """Raise `InvalidFile` unless config.json in `folder` is that of a checkpoint that can be converted."""
     from converters.checkpoint import read_config
+    from converters.fp8 import find_blocks
+    from converters.registry import find_architecture
 
     with converting(folder):
-        read_config(folder)
+        config = read_config(folder)
+        find_architecture(config)
+        find_blocks(config)
 
 
 def plan_conversion(

@@ -24,8 +24,9 @@ from qwen3cli.models.answers import Anew, Source
 from qwen3cli.models.hitches import Hitch, Patience
 from qwen3cli.models.http import Answer, Http
 from qwen3cli.models.partial import CHUNK, Partial, Places, Version, check_room
+from qwen3cli.models.placing import link_or_copy
 from qwen3cli.models.spans import Span
-from qwen3cli.models.transfer import Transfer
+from qwen3cli.models.transfer import Transfer, new_hash
 from qwen3cli.models.workshop import translated
 
 _LARGE: Final = 32_000_000
@@ -99,6 +100,20 @@ class Claim:
         raise NetworkError(
             f"`{self._file.name}` is something else each time it is asked for", "try again later"
         )
+
+    def adopt(self, path: Path, watch: Watch) -> bool:
+        """Take a file of this machine instead, if its bytes are those that the hub lists; whether they are."""
+        kind, _, expected = _listed(self._file).partition(":")
+        try:
+            if not kind or digest(path, kind, watch) != expected:
+                return False
+            self._places.clear()
+            # What is linked must be the file itself, not a link to it.
+            link_or_copy(path.resolve(), self._places["part"])
+            self._places["part"].replace(self._places["whole"])
+        except OSError:  # It is another's file: what is wrong with it is no error here.
+            return False
+        return True
 
     def discard(self) -> None:
         """Drops whatever is there of it."""
@@ -196,6 +211,17 @@ class Claim:
         return partial.commit()
 
 
+def digest(path: Path, kind: str, watch: Watch) -> str:
+    """A file's hash, of a kind that listings have, in hex; may raise OSError."""
+    size = path.stat().st_size
+    hasher = new_hash(kind, size)
+    with path.open("rb") as file:
+        for done in range(0, size, CHUNK):
+            hasher.update(file.read(CHUNK))
+            watch.moved(min(done + CHUNK, size), size)
+    return hasher.hexdigest()
+
+
 def _listed(file: RemoteFile) -> str:
     """The checksum that the hub lists, as `sha256:HEX` or `git:HEX`."""
     if file.sha256:
@@ -247,7 +273,12 @@ def bytes_there(file: RemoteFile, folder: Path) -> int:
 
 def discard(file: RemoteFile, folder: Path) -> None:
     """Drops whatever is there of it, unless somebody is fetching it."""
-    places = _places(file, folder)
+    discard_key(folder, _places(file, folder).key)
+
+
+def discard_key(folder: Path, key: str) -> None:
+    """The same for a file that is known by its key only."""
+    places = Places(folder, key)
     if folder.is_dir() and (descriptor := _locked(places)) is not None:
         places.clear()
         _unlock(places, descriptor)

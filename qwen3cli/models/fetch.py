@@ -9,16 +9,29 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qwen3cli.errors import InvalidFile, NotEnough
-from qwen3cli.models.download import Claim, RemoteFile, Watch, bytes_there, claimed, discard
+from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
+from qwen3cli.models.conversion import check_folder
+from qwen3cli.models.download import (
+    Claim,
+    RemoteFile,
+    Watch,
+    bytes_there,
+    claimed,
+    digest,
+    discard,
+    discard_key,
+)
 from qwen3cli.models.http import Http, HttpRefusal
+from qwen3cli.models.installed import is_from
 from qwen3cli.models.pull import Pull
 from qwen3cli.models.store import Entry, ModelStore, Origin
+from qwen3cli.models.variants import HubFile
 from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
@@ -26,7 +39,6 @@ if TYPE_CHECKING:
 
 _MARGIN = 64 << 20
 """Bytes that stay free for everybody else."""
-_CHUNK = 1 << 20
 
 
 class FetchWatch(Watch, Protocol):
@@ -38,7 +50,7 @@ class FetchWatch(Watch, Protocol):
 
 
 class Fetcher:
-    """One pull on its way into the store; `downloads` is a folder on the same disk as the store."""
+    """One pull on its way into the store; `downloads` is where transfers are kept until they are whole."""
 
     def __init__(self, pull: Pull, store: ModelStore, downloads: Path, http: Http, watch: FetchWatch) -> None:
         self._pull = pull
@@ -46,68 +58,74 @@ class Fetcher:
         self._downloads = downloads
         self._http = http
         self._watch = watch
+        self._files = {file.path: file for file in pull.files}
         self._remote: dict[str, RemoteFile] = {
             file.path: pull.hub.remote(pull.listing, file) for file in pull.files
         }
+        self.checked = False
+        """Whether the files were hashed on the way, and not found installed by another process."""
 
     def missing(self) -> int:
         """Bytes that are still to come."""
         return max(0, self._pull.size - self._there())
 
+    @property
+    def origin(self) -> Origin:
+        """Where the model comes from."""
+        listing = self._pull.listing
+        sha256 = () if self._pull.recipe else self._pull.sha256
+        return Origin(self._pull.source, listing.revision, sha256, listing.license)
+
     def install(self) -> Entry:
         """Fetch GGUF files and put them into the store; what another process has installed meanwhile is taken."""
-        twin = self._twin()
-        if twin is not None:
-            return self._store.copy(twin.name, self._pull.name)
         cached = self._cached()
         if cached:
-            return self._store.register(self._pull.name, cached, self.origin)
-        self._check_room(self.missing())
+            self.checked = True
+            return self._store.register(self._pull.name, cached, self.origin, check=self.check)
+        self._check_room(self.missing(), 0)
         with self._claims() as claims:
-            done = self._installed_meanwhile()
-            if done is None:
-                files = [self._fetched(path, claim) for path, claim in claims.items()]
-                done = self._put(files)
+            done = self._installed_meanwhile() or self._put(claims)
             for claim in claims.values():
                 claim.discard()
             return done
 
-    def build(self, output_bytes: int, build: Callable[[Path], Entry]) -> Entry:
-        """Fetch a checkpoint and have `build` make a stored model of its folder, `output_bytes` large.
+    def build(self, build: Callable[[Path], Entry]) -> Entry:
+        """Fetch a checkpoint and have `build` make a stored model of its folder.
 
         What another process has installed meanwhile is taken.
         """
-        self._check_room(self.missing() + output_bytes)
+        self._check_room(self.missing(), self._pull.result_bytes)
         with self._claims() as claims:
-            done = self._installed_meanwhile()
-            if done is None:
-                done = build(self._assembled(claims))
+            done = self._installed_meanwhile() or build(self._assembled(claims))
             self._remove_folder()
             return done
 
     @contextmanager
     def checkpoint(self) -> Generator[Path]:
         """Fetch a checkpoint; gives its folder, which is gone after the block unless that failed."""
-        self._check_room(self.missing())
+        self._check_room(self.missing(), 0)
         with self._claims() as claims:
             yield self._assembled(claims)
             self._remove_folder()
 
-    def _assembled(self, claims: Mapping[str, Claim]) -> Path:
-        """The folder with all files of a checkpoint in it."""
-        folder = self._folder()
-        with translated(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        for path, claim in claims.items():
-            target = folder / path
-            if not target.is_file():
-                whole = self._fetched(path, claim)
-                with translated(folder):
-                    whole.replace(target)
-        return folder
+    def check(self, facts: ModelFacts) -> None:
+        """Raise `InvalidFile` for a model of another kind than the family's name promises."""
+        member = self._pull.member
+        if member is None or (member.base == facts.base and facts.thinking in ("", member.thinking.value)):
+            return
+        kind = "a base model" if facts.base else f"one whose thinking is `{facts.thinking}`"
+        raise InvalidFile(
+            f"`{self._pull.source}` is no {member.name}: it is {kind}",
+            "name the repository instead of the family member if that is what you want",
+        )
 
-    def _remove_folder(self) -> None:
-        shutil.rmtree(self._folder().parent, ignore_errors=True)
+    def clean(self) -> None:
+        """Remove what a killed pull has left of files that are installed, as far as that is allowed."""
+        with suppress(QwenError):
+            for remote in self._remote.values():
+                discard(remote, self._downloads)
+            self._remove_folder()
+            self._store.clean()
 
     def _there(self) -> int:
         there = sum(bytes_there(remote, self._downloads) for remote in self._remote.values())
@@ -116,46 +134,54 @@ class Fetcher:
         placed = (self._folder() / path for path in self._remote)
         return there + sum(path.stat().st_size for path in placed if path.is_file())
 
+    def _put(self, claims: Mapping[str, Claim]) -> Entry:
+        self.checked = True
+        files = [self._fetched(path, claim) for path, claim in claims.items()]
+        names = [file.name for file in self._files.values()]
+        try:
+            return self._store.install(self._pull.name, files, self.origin, names=names, check=self.check)
+        except InvalidFile:
+            # No other try makes a model of these bytes.
+            for claim in claims.values():
+                claim.discard()
+            raise
+
+    def _assembled(self, claims: Mapping[str, Claim]) -> Path:
+        """The folder with all files of a checkpoint in it; one that cannot be converted is refused at once."""
+        folder = self._folder()
+        with translated(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        # First what says whether the rest is of any use.
+        for path in sorted(claims, key=lambda path: path != "config.json"):
+            target = folder / path
+            if not target.is_file():
+                whole = self._fetched(path, claims[path])
+                with translated(folder):
+                    whole.replace(target)
+            if path == "config.json":
+                check_folder(folder)
+        return folder
+
     def _fetched(self, path: str, claim: Claim) -> Path:
+        """The file, from this machine if it is here under another name, else from the hub."""
+        for known in self._known(self._files[path]):
+            self._watch.begin(f"checking {self._remote[path].name}")
+            if claim.adopt(known, self._watch):
+                break
         self._watch.begin(self._remote[path].name)
         try:
             return claim.fetch(self._http, self._watch)
         except HttpRefusal as refusal:
             raise self._pull.hub.explain(refusal) from None
 
-    def _put(self, files: Sequence[Path]) -> Entry:
-        names = [file.name for file in self._pull.files]
-        return self._store.install(self._pull.name, files, self.origin, names=names, check=self._check_kind)
-
-    def _check_kind(self, facts: ModelFacts) -> None:
-        """Raises `InvalidFile` for a model of another kind than the family's name promises."""
-        member = self._pull.member
-        if member is None or (member.base == facts.base and facts.thinking in ("", member.thinking.value)):
-            return
-        raise InvalidFile(
-            f"`{self._pull.source}` is no {member.name}: it is of another kind ({facts.thinking or 'base'})",
-            "name the repository instead of the family member if that is what you want",
-        )
-
-    def _twin(self) -> Entry | None:
-        """A model of another name that has the same files."""
-        if self._pull.installed is not None or not self._pull.sha256:
-            return None
-        same = (one for one in self._store.entries() if one.origin.sha256 == self._pull.sha256)
-        return next((one for one in same if all(path.is_file() for path in one.files)), None)
-
-    def _installed_meanwhile(self) -> Entry | None:
-        entry = self._store.find(self._pull.name)
-        if entry is None or not self._pull.gives(entry) or not all(path.is_file() for path in entry.files):
-            return None
-        return entry
-
-    @property
-    def origin(self) -> Origin:
-        """Where the model comes from."""
-        listing = self._pull.listing
-        sha256 = () if self._pull.recipe else self._pull.sha256
-        return Origin(self._pull.source, listing.revision, sha256, listing.license)
+    def _known(self, file: HubFile) -> Iterator[Path]:
+        """Files of this machine that should be the same, by what is written down of them."""
+        cached = self._pull.hub.cached(self._pull.listing, file)
+        if cached is not None:
+            yield cached
+        for entry in self._store.entries() if file.sha256 else ():
+            if file.sha256 in entry.origin.sha256 and len(entry.files) == len(entry.origin.sha256):
+                yield entry.files[entry.origin.sha256.index(file.sha256)]
 
     def _cached(self) -> list[Path]:
         """The files where another program's cache has them, all of them and with the right bytes; or none."""
@@ -165,30 +191,53 @@ class Fetcher:
             if path is None or file.sha256 is None:
                 return []
             self._watch.begin(f"checking {file.name}")
-            if _sha256(path, self._watch) != file.sha256:
+            with translated(path):
+                right = digest(path, "sha256", self._watch) == file.sha256
+            if not right:
                 self._watch.said(f"`{path}` holds other bytes than the hub's file: it is not used")
                 return []
             found.append(path)
         return found
 
-    def _check_room(self, need: int) -> None:
+    def _installed_meanwhile(self) -> Entry | None:
+        """The model, if another process has brought it while this one waited."""
+        entry = self._store.find(self._pull.name)
+        if entry is None:
+            return None
+        if not is_from(entry, self._pull.listing.source):
+            raise UsageError(
+                f"`{self._pull.name}` has just been installed from {entry.origin.source}",
+                "give this one another name with `--as NAME`",
+            )
+        with suppress(QwenError):
+            if self._pull.gives(entry) and self._store.facts(entry):
+                return entry
+        return None
+
+    def _check_room(self, downloads: int, store: int) -> None:
+        """Raises `NotEnough` unless so many bytes have room in the downloads folder, and in the store."""
+        places = {self._downloads: downloads, self._store.folder: store}
         with translated(self._downloads):
-            self._downloads.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self._downloads).free
+            for folder in places:
+                folder.mkdir(parents=True, exist_ok=True)
+            disks = {folder: folder.stat().st_dev for folder in places}
+            if len(set(disks.values())) == 1:
+                places = {self._downloads: downloads + store}
+            elif self._pull.recipe is None:
+                # Files cannot be linked from disk to disk: they are copied.
+                places[self._store.folder] = self._pull.size
+            for folder, need in places.items():
+                self._check_disk(folder, need)
+
+    def _check_disk(self, folder: Path, need: int) -> None:
+        free = shutil.disk_usage(folder).free
         lacking = need + _MARGIN - free
         if need and lacking > 0:
             raise NotEnough(
-                f"`{self._pull.name}` needs {need / 1e9:,.1f} GB more on the disk of {self._downloads},"
-                f" which has {free / 1e9:,.1f} GB free",
-                f"free {lacking / 1e9:,.1f} GB, choose a smaller quantization, or set `QWEN3_HOME`",
+                f"`{self._pull.name}` needs {_megabytes(need + _MARGIN)} MB on the disk of {folder}, which has"
+                f" {_megabytes(free)} MB free",
+                f"free {_megabytes(lacking)} MB, choose a smaller quantization, or set `QWEN3_HOME`",
             )
-
-    def clean(self) -> None:
-        """Remove what a killed pull has left of files that are installed."""
-        for remote in self._remote.values():
-            discard(remote, self._downloads)
-        self._remove_folder()
-        self._store.clean()
 
     def _folder(self) -> Path:
         """Where a checkpoint is put together; its last part becomes the model's name, as of any checkpoint."""
@@ -198,15 +247,35 @@ class Fetcher:
         title = re.sub(r"[^A-Za-z0-9._-]", "-", listing.source.rpartition("/")[2]).strip(".")
         return self._downloads / f"checkpoint-{key}" / (title or "model")
 
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self._folder().parent, ignore_errors=True)
+
     @contextmanager
     def _claims(self) -> Generator[dict[str, Claim]]:
         """The right to all files; while another process has them, how far that one is with all of them is shown."""
+        claims: dict[str, Claim] = {}
+        # In one order everywhere, or two pulls could wait for each other.
+        order = sorted(self._remote.items(), key=lambda item: (item[1].sha256 or "", item[1].url))
         with ExitStack() as stack:
             waiting = _Waiting(self._watch, self._pull.name, lambda: (self._there(), self._pull.size))
-            yield {
-                path: stack.enter_context(claimed(remote, self._downloads, waiting))
-                for path, remote in self._remote.items()
-            }
+            for path, remote in order:
+                claims[path] = stack.enter_context(claimed(remote, self._downloads, waiting))
+            yield {path: claims[path] for path in self._remote}
+
+
+def sweep_downloads(folder: Path, older_than_s: float) -> None:
+    """Remove transfers that nobody has gone on with for so long: of superseded files, of models given up."""
+    limit = time.time() - older_than_s
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name.startswith("checkpoint-") and path.stat().st_mtime < limit:
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix in (".part", ".whole", ".bad") and path.stat().st_mtime < limit:
+                discard_key(folder, path.stem)
+
+
+def _megabytes(size: int) -> str:
+    return f"{-(-size // 1_000_000):,}"
 
 
 class _Waiting:
@@ -223,15 +292,3 @@ class _Waiting:
 
     def moved(self, done: int, total: int | None) -> None:
         self._watch.moved(*self._standing())
-
-
-def _sha256(path: Path, watch: Watch) -> str:
-    digest = hashlib.sha256()
-    size = path.stat().st_size
-    done = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            watch.moved(done, size)
-    return digest.hexdigest()

@@ -15,10 +15,19 @@ def find_installed(store: ModelStore, reference: ModelRef) -> Entry | None:
     return max(fitting, key=lambda entry: entry.added, default=None)
 
 
+def same_place(one: str, other: str) -> bool:
+    """Whether two sources are one: hubs mind no case, and ModelScope has what Hugging Face has, under its names."""
+    return _plain(one) == _plain(other)
+
+
 def is_from(entry: Entry, source: str) -> bool:
     """Whether a stored model came from this repository, in whatever quantization."""
-    known = entry.origin.source.lower()
-    return known == source.lower() or known.startswith(f"{source.lower()}:")
+    known = _plain(entry.origin.source)
+    return known == _plain(source) or known.startswith(f"{_plain(source)}:")
+
+
+def _plain(source: str) -> str:
+    return source.lower().removeprefix("ms://")
 
 
 def _is_meant(entry: Entry, reference: ModelRef) -> bool:
@@ -35,11 +44,7 @@ def _is_meant(entry: Entry, reference: ModelRef) -> bool:
 
 def _sources(reference: ModelRef) -> list[str]:
     """How the places that a reference can mean are written in manifests."""
-    place = reference.place
     if reference.kind == "family":
-        member = FAMILY[place]
-        repositories = [name for name in (member.repository, member.gguf) if name]
-        return [*repositories, *(f"ms://{name}" for name in repositories)]
-    prefix = {"modelscope": "ms://", "kaggle": "kaggle://"}.get(reference.kind, "")
-    # A repository on Hugging Face may have come from ModelScope instead.
-    return [f"{prefix}{place}", *([f"ms://{place}"] if reference.kind == "hf" else [])]
+        member = FAMILY[reference.place]
+        return [name for name in (member.repository, member.gguf) if name]
+    return [f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place]

@@ -8,21 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from converters.recipes import RECIPES, find_recipe
+from converters.recipes import RECIPES
 from qwen3cli.errors import ModelNotFound, NetworkError, UsageError
 from qwen3cli.models import catalog
 from qwen3cli.models.catalog import Member
-from qwen3cli.models.conversion import converting
+from qwen3cli.models.conversion import check_recipe
 from qwen3cli.models.http import Http
-from qwen3cli.models.installed import is_from
+from qwen3cli.models.installed import find_installed, same_place
+from qwen3cli.models.naming import named
 from qwen3cli.models.reference import ModelRef, SourceChoice, is_name
+from qwen3cli.models.sizes import needs_of_member, wants_imatrix
 from qwen3cli.models.sources.hub import Hub, Listing, Unreachable
 from qwen3cli.models.sources.open import hubs_of
 from qwen3cli.models.store import Entry, ModelStore
 from qwen3cli.models.variants import (
+    PREFERRED,
     SUFFIX,
     HubFile,
     Variant,
@@ -38,7 +39,8 @@ _CHECKPOINT = re.compile(
 )
 """What a conversion reads besides weights; anything else of a checkpoint's repository is left there."""
 _WEIGHTS = ".safetensors"
-_DEFAULT_RECIPE = "q8_0"
+_LIKE = catalog.FAMILY["8b"]
+"""What checkpoints outside of the family are reckoned like."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Pull:
     """What will be fetched, from where, and what becomes of it.
 
     `recipe` is None for GGUF files, which are installed as they are; `reason` says why these files, where nobody
-    asked for them. `installed` is the model that has this name already, `current` whether it is the same.
+    asked for them. `installed` is the model that has this name already; `result_bytes` about what the new one has.
     """
 
     hub: Hub
@@ -67,7 +69,8 @@ class Pull:
     reason: str
     recipe: str | None
     member: Member | None
-    installed: Entry | None = None
+    installed: Entry | None
+    result_bytes: int
 
     @property
     def size(self) -> int:
@@ -83,6 +86,14 @@ class Pull:
         return f"{source}:{self.label}"
 
     @property
+    def as_before(self) -> bool:
+        """Whether it is in the quantization of the model that it replaces."""
+        entry = self.installed
+        if entry is None or self.recipe:
+            return entry is not None and entry.facts.quantization == self.recipe
+        return same_place(entry.origin.source, self.source)
+
+    @property
     def sha256(self) -> tuple[str, ...]:
         """The hub's value for each file; () where it has none for one of them."""
         known = tuple(file.sha256 for file in self.files if file.sha256)
@@ -96,49 +107,65 @@ class Pull:
     def gives(self, entry: Entry) -> bool:
         """Whether a stored model is what would be fetched."""
         origin = entry.origin
-        if origin.source != self.source or (self.recipe and entry.facts.quantization != self.recipe):
+        if not same_place(origin.source, self.source):
+            return False
+        if self.recipe and entry.facts.quantization != self.recipe:
             return False
         if self.sha256 and not self.recipe:
             return origin.sha256 == self.sha256
         return bool(self.listing.revision) and origin.revision == self.listing.revision
 
 
+RunsWell = Callable[[int, "Member | None"], bool]
+"""Judges the bytes of a model for this machine."""
+
+
 def decide(
-    request: Request,
-    store: ModelStore,
-    http: Http,
-    runs_well: Callable[[int, Member | None], bool],
-    tell: Callable[[str], None],
+    request: Request, store: ModelStore, http: Http, runs_well: RunsWell, tell: Callable[[str], None]
 ) -> Pull:
     """Ask the hub and choose. Raises `ModelNotFound`, `NetworkError`, `UsageError`.
 
-    `runs_well` judges the bytes of a model for this machine; `tell` gets what the person should know.
+    `tell` gets what the person should know.
     """
-    member = catalog.FAMILY[request.reference.place] if request.reference.kind == "family" else None
-    hubs = hubs_of(request.reference, request.source, http, checkpoint=request.recipe is not None)
+    reference = request.reference
+    recipe = _asked_recipe(request)
+    hubs = hubs_of(reference, request.source, http, checkpoint=recipe is not None)
     hub, listing = _listing(hubs, tell)
+    member = catalog.FAMILY[reference.place] if reference.kind == "family" else None
     variants = find_variants(listing.files)
-    checkpoint = tuple(file for file in listing.files if _is_part(file.path))
-    wanted = request.reference.wanted
-    if request.recipe is not None or not variants:
-        return _conversion(request, hub, listing, checkpoint, member, store)
-    if wanted:
-        chosen, reason = _named(request.reference, variants, listing), ""
+    if recipe is not None or not variants:
+        files, label, reason, expected = _conversion(request, recipe, listing, member, runs_well)
+        recipe = label
     else:
-        chosen, reason = choose_fitting(variants, lambda size: runs_well(size, member))
-    _check_pins(listing, chosen.files)
-    name, installed = _name(request, listing, chosen.label or chosen.stem.rsplit("/", 1)[-1], store)
-    return Pull(hub, listing, chosen.files, name, chosen.label, reason, None, member, installed)
+        chosen, reason = _variant(reference, variants, listing, store, lambda size: runs_well(size, member))
+        _check_pins(listing, chosen.files)
+        files, expected = chosen.files, chosen.size
+        label = chosen.label
+    title = label or files[0].name[: -len(SUFFIX)]
+    name, installed = named(reference, request.name, listing, title, store)
+    return Pull(hub, listing, files, name, label, reason, recipe, member, installed, expected)
 
 
-def _named(reference: ModelRef, variants: Sequence[Variant], listing: Listing) -> Variant:
-    try:
-        return choose_named(variants, reference.wanted, listing.source)
-    except ModelNotFound as error:
-        if reference.kind != "family" or reference.wanted.upper() not in RECIPES:
-            raise
-        command = f"`qwen3 pull {reference.place} -q {reference.wanted.lower()}` makes it from the checkpoint"
-        raise ModelNotFound(error.message, f"{error.hint}; {command}") from None
+def _asked_recipe(request: Request) -> str | None:
+    """The quantization that `-q` asks for, before any hub is asked."""
+    if request.recipe is None:
+        return None
+    if request.reference.wanted:
+        raise UsageError(
+            f"`:{request.reference.wanted}` and `-q` exclude each other", "leave one of them out"
+        )
+    return _recipe(request.recipe)
+
+
+def _recipe(name: str) -> str:
+    """The name of a recipe that needs nothing but the checkpoint."""
+    recipe = check_recipe(name)
+    if wants_imatrix(recipe, _LIKE):
+        raise UsageError(
+            f"{recipe} needs an importance matrix, which a hub does not give with a checkpoint",
+            f"`qwen3 convert OWNER/REPO -q {recipe.lower()} --imatrix FILE --as NAME` takes one",
+        )
+    return recipe
 
 
 def _listing(hubs: Sequence[Hub], tell: Callable[[str], None]) -> tuple[Hub, Listing]:
@@ -153,6 +180,35 @@ def _listing(hubs: Sequence[Hub], tell: Callable[[str], None]) -> tuple[Hub, Lis
     raise AssertionError("there is always a hub")
 
 
+def _variant(
+    reference: ModelRef,
+    variants: Sequence[Variant],
+    listing: Listing,
+    store: ModelStore,
+    fits: Callable[[int], bool],
+) -> tuple[Variant, str]:
+    """The variant that was asked for, else the one that is installed, else one that fits; and why."""
+    if reference.wanted:
+        return _named(reference, variants, listing), ""
+    installed = find_installed(store, reference)
+    kept = installed.origin.source.rpartition(":")[2] if installed else ""
+    for variant in variants:
+        if variant.label and variant.label == kept:
+            return variant, "as it is installed"
+    return choose_fitting(variants, fits)
+
+
+def _named(reference: ModelRef, variants: Sequence[Variant], listing: Listing) -> Variant:
+    try:
+        return choose_named(variants, reference.wanted, listing.source)
+    except ModelNotFound as error:
+        recipe = reference.wanted.upper()
+        if reference.kind != "family" or recipe not in RECIPES or wants_imatrix(recipe, _LIKE):
+            raise
+        command = f"`qwen3 pull {reference.place} -q {recipe.lower()}` makes it from the checkpoint"
+        raise ModelNotFound(error.message, f"{error.hint}; {command}") from None
+
+
 def _check_pins(listing: Listing, files: Sequence[HubFile]) -> None:
     """Raises `NetworkError` where a hub lists other bytes than Qwen published at the very same revision."""
     for file in files:
@@ -165,17 +221,13 @@ def _check_pins(listing: Listing, files: Sequence[HubFile]) -> None:
 
 
 def _conversion(
-    request: Request,
-    hub: Hub,
-    listing: Listing,
-    checkpoint: tuple[HubFile, ...],
-    member: Member | None,
-    store: ModelStore,
-) -> Pull:
-    """A pull that converts a checkpoint."""
-    if not any(file.path.endswith(_WEIGHTS) for file in checkpoint):
-        there = listed(find_variants(listing.files))
-        if request.recipe is not None:
+    request: Request, recipe: str | None, listing: Listing, member: Member | None, runs_well: RunsWell
+) -> tuple[tuple[HubFile, ...], str, str, int]:
+    """The files of a checkpoint, the recipe it is converted by, why, and about how large it will be."""
+    files = tuple(file for file in listing.files if _is_part(file.path))
+    if not any(file.path.endswith(_WEIGHTS) for file in files):
+        if recipe is not None:
+            there = listed(find_variants(listing.files))
             raise UsageError(
                 f"`{listing.source}` is no checkpoint that `-q` could convert", f"it has {there}"
             )
@@ -183,54 +235,24 @@ def _conversion(
             f"`{listing.source}` has neither GGUF files nor a safetensors checkpoint",
             "look for a repository whose name ends in `-GGUF`",
         )
-    wanted = request.reference.wanted
-    if wanted and request.recipe is not None:
-        raise UsageError(f"`:{wanted}` and `-q` exclude each other", "leave one of them out")
-    recipe = _recipe(request.recipe or wanted or _DEFAULT_RECIPE)
-    name, installed = _name(request, listing, recipe, store)
-    return Pull(hub, listing, checkpoint, name, recipe, "", recipe, member, installed)
+
+    def expected(name: str) -> int:
+        if member is not None:
+            return needs_of_member(member, name).file_bytes
+        share = needs_of_member(_LIKE, name).file_bytes / needs_of_member(_LIKE, "BF16").file_bytes
+        return round(sum(file.size for file in files) * share)
+
+    if recipe is None and request.reference.wanted:
+        recipe = _recipe(request.reference.wanted)
+    if recipe is not None:
+        return files, recipe, "", expected(recipe)
+    fitting = [name for name in PREFERRED if runs_well(expected(name), member)]
+    chosen = fitting[-1] if fitting else PREFERRED[0]
+    reason = "the largest usual one that runs well here" if fitting else "nothing larger would run well here"
+    return files, chosen, reason, expected(chosen)
 
 
 def _is_part(path: str) -> bool:
     """Whether a file of a repository is a part of its checkpoint; such a name is safe in any folder."""
     weights = path.endswith(_WEIGHTS) and is_name(path.removesuffix(_WEIGHTS))
     return weights or _CHECKPOINT.fullmatch(path) is not None
-
-
-def _recipe(name: str) -> str:
-    with converting(Path()):
-        return find_recipe(name).name
-
-
-def _name(request: Request, listing: Listing, label: str, store: ModelStore) -> tuple[str, Entry | None]:
-    """What the model is called in the store, and the model that it replaces there."""
-    if request.name is not None:
-        return request.name, store.find(request.name)
-    names = _names(request.reference, listing, label)
-    for name in names:
-        installed = store.find(name)
-        if installed is None or is_from(installed, listing.source):
-            return name, installed
-    raise UsageError(
-        f"the store has other models of the name `{names[-1]}`", "give this one a name with `--as NAME`"
-    )
-
-
-def _names(reference: ModelRef, listing: Listing, label: str) -> list[str]:
-    """The names to try: the short one, and one that tells whose it is."""
-    if reference.kind == "family":
-        short = f"{reference.place}-{label.lower()}" if reference.wanted else reference.place
-        return [short, _plain(f"{listing.source}-{label}")]
-    if reference.kind == "url":
-        stem = listing.files[0].name[: -len(SUFFIX)]
-        return [_plain(stem), _plain(f"{urlsplit(reference.place).hostname}-{stem}")]
-    owner, _, rest = (listing.source.partition("://")[2] or listing.source).partition("/")
-    title = re.sub(r"-gguf$", "", rest.replace("/", "-"), flags=re.IGNORECASE)
-    short = title if title.lower().endswith(label.lower()) else f"{title}-{label}"
-    return [_plain(short), _plain(f"{owner}-{short}")]
-
-
-def _plain(text: str) -> str:
-    """`text` as a name that the store can have."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:96]
-    return plain if is_name(plain) else f"model-{plain}"[:96].rstrip("-._")

@@ -42,6 +42,15 @@ def needs_of_member(member: Member, quantization: str) -> Needs:
     )
 
 
+def wants_imatrix(quantization: str, member: Member) -> bool:
+    """Whether a conversion of the member to that quantization needs an importance matrix."""
+    from converters.choose import needs_imatrix
+
+    recipe = _recipe(quantization)
+    types = _types(member, recipe, imatrix=False)
+    return any(needs_imatrix(recipe, name, kind) for name, kind in types.items())
+
+
 def buffers_of_member(member: Member) -> Buffers:
     """What a member of the family needs besides its weights."""
     return Buffers.of(
@@ -92,11 +101,7 @@ def _active(member: Member) -> float:
 
 def _tensor_sizes(member: Member, recipe: Recipe) -> list[tuple[str, int]]:
     """Names and bytes of the tensors that a conversion writes, with an importance matrix where it must have one."""
-    from converters.choose import needs_imatrix
-
-    types = _types(member, recipe, imatrix=False)
-    if any(needs_imatrix(recipe, name, kind) for name, kind in types.items()):
-        types = _types(member, recipe, imatrix=True)
+    types = _types(member, recipe, imatrix=wants_imatrix(recipe.name, member))
     shapes = _tensor_shapes(member)
     return [(name, kind.row_bytes(prod(shapes[name]))) for name, kind in types.items()]
 

@@ -105,17 +105,24 @@ class ModelStore:
         return read_facts(entry.facts.path, entry.name, lambda _: entry.facts.thinking)
 
     def add(
-        self, name: str, origin: Origin, write: Callable[[Path], None], *, file_name: str = FILE
+        self,
+        name: str,
+        origin: Origin,
+        write: Callable[[Path], None],
+        *,
+        file_name: str = FILE,
+        check: Check | None = None,
     ) -> Entry:
         """Let `write` make the file at a temporary place, then install it under `name`.
 
-        A model of that name is replaced. Raises `UsageError` for a name that cannot be used.
+        A model of that name is replaced. `check` may raise an error to refuse the model. Raises `UsageError` for a
+        name that cannot be used.
         """
         check_name(name)
         with unfinished(self.folder) as fresh:
             (plain,) = safe_names([file_name])
             write(fresh / plain)
-            return self._finish(fresh, name, origin, [fresh / plain])
+            return self._finish(fresh, name, origin, [fresh / plain], check=check)
 
     def install(
         self,
@@ -139,12 +146,14 @@ class ModelStore:
         with unfinished(self.folder) as fresh, brought(files, fresh, wanted) as placed:
             return self._finish(fresh, name, origin, placed, check=check)
 
-    def register(self, name: str, files: Sequence[Path], origin: Origin) -> Entry:
+    def register(
+        self, name: str, files: Sequence[Path], origin: Origin, *, check: Check | None = None
+    ) -> Entry:
         """An entry for files that stay where they are, as somebody else's; the first part first."""
         check_name(name)
         places = [self._outside(file) for file in files]
         with unfinished(self.folder) as fresh:
-            return self._finish(fresh, name, origin, places)
+            return self._finish(fresh, name, origin, places, check=check)
 
     def clean(self) -> None:
         """Remove what killed processes have left."""

@@ -56,7 +56,7 @@ class Transfer:
 
     def run(self, span: Span | None, opening: Answer | None, hashes: Sequence[str]) -> Mapping[str, str]:
         """Fetches what is missing, with the first answer for its span if there is one; gives the hashes asked for."""
-        found = {name: _hasher(name, self._partial.version.size) for name in hashes}
+        found = {name: new_hash(name, self._partial.version.size) for name in hashes}
         first = (span, opening)
         workers = [
             threading.Thread(target=self._work, args=first if n == 0 else (None, None), daemon=True)
@@ -226,7 +226,7 @@ def _is_page(block: bytes) -> bool:
     return block[:200].lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
 
 
-def _hasher(name: str, size: int) -> Hasher:
+def new_hash(name: str, size: int) -> Hasher:
     """A new hash; "git" is that of git's blobs, SHA-1 of a header and the content (gitformat-loose, "blob")."""
     if name != "git":
         return hashlib.new(name, usedforsecurity=False)
