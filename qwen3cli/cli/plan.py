@@ -12,10 +12,11 @@ from qwen3cli.cli.session import Session
 from qwen3cli.errors import ModelNotFound
 from qwen3cli.machine import MOST_TOKENS
 from qwen3cli.models import catalog
+from qwen3cli.models.filenames import SUFFIX
 from qwen3cli.models.installed import find_installed
 from qwen3cli.models.machines import LEAST_CONTEXT, Machine, described, parse_ram, parse_size, this_machine
 from qwen3cli.models.reference import ModelRef
-from qwen3cli.models.variants import SUFFIX, label_of
+from qwen3cli.models.variants import label_of
 
 if TYPE_CHECKING:
     from qwen3cli.cli.planned import Subject

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.errors import InvalidFile
 from qwen3cli.machine import ModelFacts
+from qwen3cli.models.filenames import Shard, shard_of
 
 if TYPE_CHECKING:
     from converters.header import Header
 
-_UNQUANTIZED = ("F32", "F16", "BF16")
+UNQUANTIZED = ("F32", "F16", "BF16")
 
 Thinking = Callable[[str], str]
 """Tells the thinking kind from a chat template; "" where the template does not show it."""
@@ -47,7 +49,7 @@ def read_facts(path: Path, name: str | None = None, thinking: Thinking = unknown
         file_bytes=sum(one.file_size for one in headers),
         parameters=sum(one.parameters for one in headers),
         quantization=quantization,
-        quantized=quantization not in _UNQUANTIZED,
+        quantized=quantization not in UNQUANTIZED,
         context_length=_number(metadata, f"{arch}.context_length"),
         kv_bytes_per_token=_kv_bytes(metadata, arch),
         base=base,
@@ -63,13 +65,13 @@ def _further_parts(path: Path, header: Header) -> tuple[Path, ...]:
     count = header.integer("split.count") or 1
     if count <= 1:
         return ()
-    named = re.fullmatch(r"(.+)-00001-of-(\d{5})", path.stem)
-    if named is None or int(named[2]) != count:
+    shard = shard_of(path.name)
+    if shard is None or (shard.number, shard.count) != (1, count):
         raise InvalidFile(
             f"`{path}` is one of {count:,} parts of a model, and not by name the first",
-            f"give the file that ends in `-00001-of-{count:05}.gguf`",
+            f"give the file that ends in `{Shard('', 1, count).name}`",
         )
-    parts = tuple(path.with_name(f"{named[1]}-{n:05}-of-{named[2]}.gguf") for n in range(2, count + 1))
+    parts = tuple(path.with_name(replace(shard, number=number).name) for number in range(2, count + 1))
     for part in parts:
         if not part.is_file():
             raise InvalidFile(f"`{path}` lacks its part `{part.name}`", "fetch the missing file")

@@ -8,17 +8,39 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from qwen3cli.models.reference import is_name
 
-SUFFIX = ".gguf"
-_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE | re.DOTALL)
+SUFFIX: Final = ".gguf"
+_SHARD = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf", re.IGNORECASE | re.DOTALL)
 _BLOB = re.compile(r"sha256-[0-9a-f]{64}")
 """Ollama names its files so."""
 _LONGEST_PATH = 4096
 _MOST_KEPT = 80
 """Characters of a name that is kept; a replacement may make it longer."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of which model a file is by its name; `stem` is what all parts share."""
+
+    stem: str
+    number: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return f"{self.stem}-{self.number:05}-of-{self.count:05}{SUFFIX}"
+
+
+def shard_of(name: str) -> Shard | None:
+    """What a name, with folders or without, says of a part of a model; None for a model in one file."""
+    match = _SHARD.fullmatch(name)
+    return Shard(match[1], int(match[2]), int(match[3])) if match else None
 
 
 def is_file_name(text: str) -> bool:
@@ -44,10 +66,11 @@ def are_parts(places: Sequence[str]) -> bool:
     """Whether these are the names of one model's files: one, or all its parts in order."""
     if len(places) == 1:
         return True
-    matches = [_PART.fullmatch(place) for place in places]
-    expected = [(f"{number:05}", f"{len(places):05}") for number in range(1, len(places) + 1)]
-    found = [(match[2], match[3]) for match in matches if match]
-    return found == expected and len({match[1] for match in matches if match}) == 1
+    first = shard_of(places[0]) if places else None
+    if first is None:
+        return False
+    expected = [Shard(first.stem, number, len(places)) for number in range(1, len(places) + 1)]
+    return [shard_of(place) for place in places] == expected
 
 
 def safe_names(wanted: Sequence[str]) -> list[str]:
@@ -56,7 +79,7 @@ def safe_names(wanted: Sequence[str]) -> list[str]:
         return list(wanted)
     if len(wanted) == 1:
         return [f"model{SUFFIX}"]
-    return [f"model-{number:05}-of-{len(wanted):05}{SUFFIX}" for number in range(1, len(wanted) + 1)]
+    return [Shard("model", number, len(wanted)).name for number in range(1, len(wanted) + 1)]
 
 
 def names_beside(wanted: Sequence[str], taken: Collection[str], mark: str) -> list[str]:
@@ -68,7 +91,7 @@ def names_beside(wanted: Sequence[str], taken: Collection[str], mark: str) -> li
 
 
 def _marked(name: str, mark: str) -> str:
-    part = _PART.fullmatch(name)
-    if part:
-        return f"{part[1]}.{mark}-{part[2]}-of-{part[3]}{SUFFIX}"
+    shard = shard_of(name)
+    if shard:
+        return replace(shard, stem=f"{shard.stem}.{mark}").name
     return f"{name.removesuffix(SUFFIX)}.{mark}{SUFFIX}"

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from qwen3cli.errors import ModelNotFound
+from qwen3cli.models.facts import UNQUANTIZED
+from qwen3cli.models.filenames import SUFFIX, shard_of
 
-SUFFIX: Final = ".gguf"
 PREFERRED: Final = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 """From small to large; the largest that the machine runs well is taken."""
 
-_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
 # Not a model of their own: pictures and sound, importance matrices, drafts.
 _COMPANION = re.compile(
-    r"(?:^|[-._])(?:mmproj|imatrix)(?:[-._]|$)|^(?:mtp|eagle3|dflash|dspark)-", re.IGNORECASE
+    r"(?:^|[-._])(?:mmproj|imatrix|draft|mtp|eagle3|dflash|dspark)(?:[-._]|$)", re.IGNORECASE
 )
 _LABEL = re.compile(
     r"(?:^|[-._])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]{1,3}){0,3}|TQ\d_\d|MXFP4(?:_MOE)?|BF16|F16|F32|FP16|FP32))$",
@@ -59,6 +59,11 @@ class Variant:
         return sum(file.size for file in self.files)
 
     @property
+    def quantized(self) -> bool:
+        """Whether its name says that its weights have fewer bits than those that were trained."""
+        return self.label not in ("", *UNQUANTIZED, "FP32", "FP16")
+
+    @property
     def title(self) -> str:
         """The name of a file, or the quantization, to ask for it by."""
         return self.label or self.files[0].name
@@ -70,12 +75,11 @@ def find_variants(files: Iterable[HubFile]) -> list[Variant]:
     for file in files:
         if not file.name.lower().endswith(SUFFIX) or _COMPANION.search(file.name):
             continue
-        plain = file.path[: -len(SUFFIX)]
-        shard = _SHARD.match(plain)
+        shard = shard_of(file.path)
         if shard is None:
-            groups[(plain, 1)] = {1: file}
+            groups[(file.path[: -len(SUFFIX)], 1)] = {1: file}
         else:
-            groups.setdefault((shard["stem"], int(shard["count"])), {})[int(shard["number"])] = file
+            groups.setdefault((shard.stem, shard.count), {})[shard.number] = file
     found = [
         Variant(stem, label_of(stem), tuple(parts[n] for n in sorted(parts)))
         for (stem, count), parts in groups.items()
@@ -117,12 +121,14 @@ def choose_fitting(variants: Sequence[Variant], runs_well: Callable[[int], bool]
             else f"{larger[0].label} would not run well in this memory"
         )
         return fitting[-1], why
-    smaller = [variant for variant in variants if runs_well(variant.size)]
-    if smaller:
-        return smaller[-1], "the largest that runs well in this memory"
+    quantized = [variant for variant in variants if variant.quantized]
+    for some in (quantized, variants):
+        smaller = [variant for variant in some if runs_well(variant.size)]
+        if smaller:
+            return smaller[-1], "the largest that runs well in this memory"
     if preferred:
         return preferred[0], "nothing here runs well in this memory, and this is the smallest usual one"
-    return variants[0], "nothing here runs well in this memory, and this is the smallest"
+    return (quantized or variants)[0], "nothing here runs well in this memory, and this is the smallest"
 
 
 def listed(variants: Sequence[Variant]) -> str:

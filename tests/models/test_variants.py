@@ -25,10 +25,18 @@ def test_what_is_no_model_is_passed_over() -> None:
             "dflash-x.gguf",
             "dspark-x.gguf",
         ),
+        *("draft-a.gguf", "a-draft-q4_0.gguf", "a.DRAFT.gguf", "x-eagle3.gguf", "a-mtp-q8_0.gguf"),
         *("Qwen3-8B-Q4_K_M.gguf", "sub/Qwen3-8B-Q8_0.GGUF", "x.gguf.part"),
     ]
     found = find_variants(HubFile(name, 10) for name in names)
     assert [variant.files[0].path for variant in found] == ["Qwen3-8B-Q4_K_M.gguf", "sub/Qwen3-8B-Q8_0.GGUF"]
+
+
+@pytest.mark.parametrize(
+    "name", ["overdraft-q8_0.gguf", "draftsman.gguf", "qwen3mtp.gguf", "a-eagle30b.gguf"]
+)
+def test_the_letters_alone_make_no_companion(name: str) -> None:
+    assert len(find_variants([HubFile(name, 10)])) == 1
 
 
 @pytest.mark.parametrize(
@@ -96,3 +104,12 @@ def test_where_nothing_usual_is_what_there_is_counts() -> None:
     assert choose_fitting(others, lambda size: False)[0].label == "IQ2_M"
     only = find_variants(repository(Q8_0=0.6))
     assert choose_fitting(only, lambda size: True)[0].label == "Q8_0"
+
+
+def test_what_is_not_quantized_is_taken_last() -> None:
+    small = find_variants(repository(Q4_K_S=0.4, F32=2.4, F16=1.2, BF16=1.2))
+    assert choose_fitting(small, lambda size: True)[0].label == "Q4_K_S"
+    assert choose_fitting(small, lambda size: False)[0].label == "Q4_K_S"
+    (plain, bf16) = find_variants([HubFile("m.gguf", 10), HubFile("m-bf16.gguf", 20)])
+    assert choose_fitting([plain, bf16], lambda size: True)[0] is bf16
+    assert choose_fitting([plain, bf16], lambda size: False)[0] is plain

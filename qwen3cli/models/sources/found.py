@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qwen3cli.models import catalog
+from qwen3cli.models.filenames import SUFFIX, shard_of
 from qwen3cli.models.reference import DEMO, is_name
 from qwen3cli.models.sources.looking import Bunch, bunches, files_under, real
 
@@ -81,8 +82,11 @@ def scan_files(root: Path, program: str, depth: int) -> Iterator[Found | str]:
 
 def name_of_file(path: str) -> str:
     """What a model is called after its file: without folder, suffix and the number of a shard."""
-    stem = re.sub(r"\.gguf$", "", path.rsplit("/", 1)[-1], flags=re.IGNORECASE)
-    return re.sub(r"-\d{5}-of-\d{5}$", "", stem)
+    name = path.rsplit("/", 1)[-1]
+    shard = shard_of(name)
+    if shard is not None:
+        return shard.stem
+    return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
 
 
 def free_name(wanted: str, program: str, taken: Container[str]) -> str:
@@ -91,8 +95,8 @@ def free_name(wanted: str, program: str, taken: Container[str]) -> str:
     Where it is taken the program is added, then a number.
     """
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", wanted)[:_LONGEST].strip("-._")
-    while plain.lower().endswith(".gguf"):
-        plain = plain[:-5].rstrip("-._")
+    while plain.lower().endswith(SUFFIX):
+        plain = plain[: -len(SUFFIX)].rstrip("-._")
     # A short name of the family would be run instead of what it promises.
     if not is_name(plain) or plain.lower() in (DEMO, *catalog.FAMILY):
         plain = f"{program}-{plain or 'model'}"

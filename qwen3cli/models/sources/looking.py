@@ -6,7 +6,6 @@ Knows no program. Whether a file begins as GGUF is looked at; its header is read
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -14,13 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from qwen3cli.models.variants import SUFFIX, HubFile, find_variants
+from qwen3cli.models.filenames import SUFFIX, shard_of
+from qwen3cli.models.variants import HubFile, find_variants
 
 MOST = 100_000
 """Files and folders that are looked at in one place: more than any program keeps."""
 
 _MAGIC = b"GGUF"
-_PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$", re.IGNORECASE)
 # A named pipe in place of a file would wait for its writer; a terminal would become ours.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
@@ -158,9 +157,9 @@ def _incomplete(files: dict[str, Path]) -> Iterator[Bunch]:
     """Parts of models that lack others."""
     sets: dict[tuple[str, int], list[str]] = {}
     for name in sorted(files):
-        part = _PART.search(name)
-        if part is not None:
-            sets.setdefault((name[: part.start()], int(part[1])), []).append(name)
+        shard = shard_of(name)
+        if shard is not None:
+            sets.setdefault((shard.stem, shard.count), []).append(name)
     for (_, count), names in sets.items():
         reason = f"of its {count:,} parts, {len(names):,} are there"
         yield Bunch(names[0], tuple(files[name] for name in names), reason=reason)

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from qwen3cli.errors import InvalidFile, ModelNotFound, UsageError
-from qwen3cli.models.filenames import is_outside
+from qwen3cli.models.filenames import SUFFIX, is_outside, shard_of
 from qwen3cli.models.reference import is_folder
 from qwen3cli.models.sources import hf_cache, lmstudio, ollama
 from qwen3cli.models.sources.found import FILE, Found, Place, found_in, free_name, scan_files
 from qwen3cli.models.sources.looking import Bunch, Unfit, bunches, files_under, weights_size
-from qwen3cli.models.variants import SUFFIX
 
 PROGRAMS: Mapping[str, Callable[[Mapping[str, str], Path], list[Place]]] = {
     "ollama": ollama.places,
@@ -27,7 +26,6 @@ PROGRAMS: Mapping[str, Callable[[Mapping[str, str], Path], list[Place]]] = {
 _SPELLINGS = {"llamacpp": "llama.cpp", "huggingface": "hf", **{name: name for name in PROGRAMS}}
 _DEPTH = 6
 _LISTED = 12
-_PART = re.compile(r"(.+)-\d{5}(-of-\d{5}\.gguf)", re.IGNORECASE | re.DOTALL)
 
 
 def program_named(text: str) -> str | None:
@@ -135,8 +133,8 @@ def _bunches_of(path: Path) -> Iterator[Bunch]:
             yield Bunch(path.name, (path,), reason=str(reason))
         return
     files = {path}
-    part = _PART.fullmatch(path.name)
-    if part is not None:
-        others = [(other, _PART.fullmatch(other.name)) for other in files_under(path.parent, 0)[0]]
-        files |= {other for other, match in others if match and match.groups() == part.groups()}
+    shard = shard_of(path.name)
+    if shard is not None:
+        others = [(other, shard_of(other.name)) for other in files_under(path.parent, 0)[0]]
+        files |= {other for other, its in others if its and replace(its, number=shard.number) == shard}
     yield from bunches(files, path.parent, None)
