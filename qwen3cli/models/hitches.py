@@ -29,13 +29,18 @@ _AGAIN: Final = "check the connection and run the same command again: it continu
 
 
 class HttpRefusal(NetworkError):
-    """An answer that no other try cures: 401, 403, 404 and the like."""
+    """An answer that no other try cures: 401, 403, 404 and the like; `code` is a hub's own word for it."""
 
-    def __init__(self, host: str, status: int, reason: str = "") -> None:
+    def __init__(self, host: str, status: int, reason: str = "", code: str = "") -> None:
         said = f": {reason}" if reason else ""
         super().__init__(f"`{host}` refuses: {status} {phrase(status)}{said}", _HINTS.get(status))
         self.status = status
         self.reason = reason
+        self.code = code
+
+
+class Barrier(NetworkError):
+    """Something that stands between us and a server: a login page, a proxy, a certificate that is not its own."""
 
 
 class Hitch(NetworkError):
@@ -98,14 +103,12 @@ def translated(url: str, silence_s: float) -> Generator[None]:
         raise Hitch(f"`{host}` does not answer") from None
     except httpx2.ProxyError as error:
         hint = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
-        raise NetworkError(f"the proxy does not let us reach `{host}`: {error}", hint) from None
+        raise Barrier(f"the proxy does not let us reach `{host}`: {error}", hint) from None
     except httpx2.ConnectError as error:
         cause = _cause(error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             hint = "if your network has a certificate of its own, set SSL_CERT_FILE to it"
-            raise NetworkError(
-                f"the certificate of `{host}` is not valid: {cause.verify_message}", hint
-            ) from None
+            raise Barrier(f"the certificate of `{host}` is not valid: {cause.verify_message}", hint) from None
         raise Hitch(f"`{host}` cannot be reached: {cause.strerror or error}") from None
     except (httpx2.TransportError, httpx2.StreamError) as error:
         raise Hitch(f"the connection to `{host}` broke off: {_cause(error).strerror or error}") from None

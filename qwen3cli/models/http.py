@@ -7,6 +7,7 @@ https never falls to http; proxies come from the environment. Knows nothing of h
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3cli.errors import NetworkError, UsageError
-from qwen3cli.models.hitches import Hitch, HttpRefusal, Patience, host_of, phrase, translated, wait_asked
+from qwen3cli.models.hitches import (
+    Barrier,
+    Hitch,
+    HttpRefusal,
+    Patience,
+    host_of,
+    phrase,
+    translated,
+    wait_asked,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -84,6 +94,7 @@ class Http:
     def __init__(self, patience: Patience | None = None) -> None:
         self.patience = patience or Patience()
         self._client: httpx2.Client | None = None
+        self._forbidden: NetworkError | None = None
 
     def __enter__(self) -> Http:
         return self
@@ -99,19 +110,37 @@ class Http:
             self._client.close()
             self._client = None
 
+    def forbid(self, error: NetworkError) -> None:
+        """From now on nothing is asked: `error` is raised instead."""
+        self._forbidden = error
+
     def json(self, url: str, headers: Mapping[str, str] = {}, *, limit: int = 10 << 20) -> Any:
         """The document at `url`. Raises `HttpRefusal`, `Hitch`, `NetworkError`."""
-        body = self._document(url, headers, limit)
+        return self.document(url, headers, limit=limit)[0]
+
+    def document(
+        self, url: str, headers: Mapping[str, str] = {}, *, limit: int = 10 << 20
+    ) -> tuple[Any, Mapping[str, str]]:
+        """As `json`, with the headers that came with it."""
+        body, told = self._body(url, headers, limit)
+        packing = told.get("content-encoding", "").strip().lower()
+        if packing not in ("", "identity"):
+            raise Barrier(
+                f"`{host_of(url)}` sends its answer packed ({packing[:20]}), though asked not to",
+                "a proxy on the way may do that",
+            )
         try:
-            return json.loads(body)
+            return json.loads(body), told
         except (ValueError, RecursionError):
-            raise NetworkError(
+            raise Barrier(
                 f"`{host_of(url)}` does not answer with JSON",
                 "check the address, or whether a login page of the network stands in between",
             ) from None
 
     def stream(self, url: str, headers: Mapping[str, str] = {}, *, asked: Mapping[str, str] = {}) -> Answer:
         """The answer to a GET, 2xx or 416; `headers` stay with the origin of `url`, `asked` go wherever it leads."""
+        if self._forbidden is not None:
+            raise self._forbidden
         trusted = True
         for _ in range(_REDIRECTS + 1):
             response = self._get(url, {**(headers if trusted else {}), **asked})
@@ -124,12 +153,12 @@ class Http:
             url = target
         raise NetworkError(f"`{host_of(url)}` leads from one address to the next and never to an end")
 
-    def _document(self, url: str, headers: Mapping[str, str], limit: int) -> bytes:
+    def _body(self, url: str, headers: Mapping[str, str], limit: int) -> tuple[bytes, Mapping[str, str]]:
         failures = 0
         while True:
             try:
                 with self.stream(url, headers, asked={"Accept": "application/json"}) as answer:
-                    return answer.read(limit)
+                    return answer.read(limit), answer.headers
             except Hitch as hitch:
                 failures += 1
                 if failures == _JSON_TRIES or (hitch.wait_s or 0) > self.patience.longest_pause_s:
@@ -152,7 +181,12 @@ class Http:
             except ImportError:
                 message = "the environment names a SOCKS proxy, which takes a package that is not installed"
                 raise UsageError(message, "`pip install socksio`, or name an HTTP proxy") from None
-            except (ValueError, OSError, httpx2.InvalidURL) as error:
+            except httpx2.InvalidURL:  # Its text may be a part of the proxy's password.
+                raise UsageError(
+                    "the settings of the network name a proxy whose address is none",
+                    "look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
+                ) from None
+            except (ValueError, OSError) as error:
                 raise UsageError(
                     f"the settings of the network cannot be used: {error}",
                     "look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",
@@ -169,7 +203,7 @@ class Http:
         response.close()
         if status in _PASSING or status >= 500:
             raise Hitch(f"`{host}` answers {status} {phrase(status)}", wait_s)
-        raise HttpRefusal(host, status, reason)
+        raise HttpRefusal(host, status, reason, response.headers.get("x-error-code", ""))
 
 
 def target_of(url: str, location: str) -> str:
@@ -183,7 +217,7 @@ def target_of(url: str, location: str) -> str:
     if target.scheme not in ("http", "https") or not target.host:
         raise NetworkError(f"`{host_of(url)}` leads to what is no address of the web")
     if here.scheme == "https" and target.scheme == "http":
-        raise NetworkError(f"`{host_of(url)}` leads from https to http, where anyone could change the bytes")
+        raise Barrier(f"`{host_of(url)}` leads from https to http, where anyone could change the bytes")
     return str(target)
 
 
@@ -194,13 +228,15 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parsed.scheme, parsed.host, parsed.port or {"http": 80, "https": 443}[parsed.scheme]
 
 
-def _finish(response: httpx2.Response) -> None:
-    """Reads a short body, so that its connection can be used again."""
+def _finish(response: httpx2.Response) -> bytes:
+    """Reads a short body, as it comes, so that its connection can be used again."""
     length = response.headers.get("content-length", "")
-    if length.isdecimal() and int(length) <= _REASON_BYTES:
+    body = b""
+    if re.fullmatch(r"[0-9]{1,9}", length) and int(length) <= _REASON_BYTES:
         with suppress(Exception):
-            response.read()
+            body = b"".join(response.iter_raw())
     response.close()
+    return body
 
 
 def _reason(response: httpx2.Response) -> str:
@@ -208,7 +244,6 @@ def _reason(response: httpx2.Response) -> str:
     said = response.headers.get("x-error-message", "")
     if not said and "json" in response.headers.get("content-type", ""):
         with suppress(Exception):
-            _finish(response)
-            body = response.json()
+            body = json.loads(_finish(response))
             said = next(body[key] for key in ("error", "message", "Message") if isinstance(body[key], str))
-    return said[:200]
+    return " ".join(said[:200].split())

@@ -64,7 +64,7 @@ class Told(Watcher):
     """A watch that is told which file it is about, too."""
 
     def begin(self, name: str) -> None:
-        """Nothing to do."""
+        self.begun = name
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def decided(hub: Hub, store: ModelStore, text: str = "a/b", **wanted: Any) -> Pu
     with pytest.MonkeyPatch.context() as patch, Http(QUICK) as http:
         patch.setattr("qwen3cli.models.pull.hubs_of", always([hub]))
         request = Request(ModelRef.parse(text), **wanted)
-        return decide(request, store, http, lambda size, member: True, lambda text: None)
+        return decide(request, store, http, lambda size, member: True, Told())
 
 
 HOSTILE = (
@@ -229,7 +229,7 @@ def test_nonsense_in_place_of_a_listing_is_a_sentence(
         monkeypatch.setenv("KAGGLE_API_ENDPOINT", server.url)
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-        for hub in (ModelScope("a/b", http), Kaggle("a/b/c/d", http), HuggingFace("a/b")):
+        for hub in (ModelScope("a/b", http), Kaggle("a/b/c/d", http), HuggingFace("a/b", http)):
             try:
                 assert hub.listing().files == ()
             except NetworkError as error:
@@ -242,14 +242,15 @@ def test_an_unreachable_hub_gives_way_to_the_next(tmp_path: Path, monkeypatch: p
         def listing(self) -> Listing:
             raise Unreachable("Away cannot be reached", "")
 
-    here, told = Shelf("", ("m-Q8_0.gguf",), 10), list[str]()
+    here, told = Shelf("", ("m-Q8_0.gguf",), 10), Told()
     hubs = [Away("", (), 0, title="Away"), here]
     monkeypatch.setattr("qwen3cli.models.pull.hubs_of", always(hubs))
     with Http(QUICK) as http:
         request = Request(ModelRef.parse("a/b"))
-        pull = decide(request, ModelStore(tmp_path), http, lambda size, member: True, told.append)
+        pull = decide(request, ModelStore(tmp_path), http, lambda size, member: True, told)
     assert pull.hub is here
-    assert told == ["Away cannot be reached; trying Shelf"]
+    assert told.told == ["Away cannot be reached; trying Shelf"]
+    assert told.begun == "asking Shelf"
 
 
 def test_a_family_name_leads_to_its_own_repositories() -> None:

@@ -1,7 +1,8 @@
 """The cache of huggingface_hub, which llama.cpp shares, and the flat folder that llama.cpp used before.
 
 Layout: `models--OWNER--REPO/refs/NAME` holds a commit, `snapshots/COMMIT/FILE` links to `blobs/HASH`. A blob is
-named by its SHA-256 where it is large (Git LFS). Links that leave their repository are not followed.
+named by its SHA-256 where it is large (Git LFS), else by git's id of it. Links that leave their repository are not
+followed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from string import Template
 
 from qwen3cli.models.sources.found import Found, Place, name_of_file, passed_over, scan_files
 from qwen3cli.models.sources.looking import (
@@ -23,12 +25,14 @@ from qwen3cli.models.sources.looking import (
     real,
     small_text,
 )
+from qwen3cli.models.variants import HubFile
 
 _PREFIX = "models--"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 _REPOSITORY = re.compile(rf"(?:{_PART}/)?{_PART}")
 _REVISION = re.compile(rf"{_PART}(?:/{_PART})*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_GIT = re.compile(r"[0-9a-f]{40}")
 _DEPTH = 3
 _LIMIT = 256
 
@@ -37,7 +41,8 @@ def hub_folder(environ: Mapping[str, str], home: Path) -> Path:
     """Where huggingface_hub keeps what it downloads."""
     for variable, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
         if environ.get(variable):
-            return folder_named(environ[variable], home) / below
+            # It puts in what variables in it stand for, as a shell would.
+            return folder_named(Template(environ[variable]).safe_substitute(environ), home) / below
     return _caches(environ, home) / "huggingface" / "hub"
 
 
@@ -139,11 +144,49 @@ def find_cached(
     parts = file.split("/")
     if any(part in ("", ".", "..") or "\\" in part for part in parts):
         return None
-    if not _REPOSITORY.fullmatch(repository) or not _REVISION.fullmatch(revision) or ".." in revision:
+    found = _snapshot(repository, revision, environ, home)
+    if found is None:
         return None
-    folder = hub_folder(environ, home) / f"{_PREFIX}{repository.replace('/', '--')}"
-    path = folder.joinpath("snapshots", _commit(folder, revision), *parts)
+    folder, commit = found
+    path = folder.joinpath("snapshots", commit, *parts)
     with suppress(Unfit, OSError):
         beginning(path, real(folder), 0)
         return path
     return None
+
+
+def cached_files(
+    repository: str, revision: str, environ: Mapping[str, str], home: Path
+) -> tuple[str, list[HubFile]]:
+    """The commit that `revision` stands for here, and the files of it that are here, bytes unchecked."""
+    found = _snapshot(repository, revision, environ, home)
+    files: list[HubFile] = []
+    if found is None:
+        return "", files
+    folder, commit = found
+    with suppress(OSError):
+        store, snapshot = real(folder), folder / "snapshots" / commit
+        for path in files_under(snapshot, _DEPTH)[0]:
+            with suppress(Unfit):
+                _, size = beginning(path, store, 0)
+                blob = _blob(path, store)
+                known = blob if _SHA256.fullmatch(blob) else None
+                git = blob if _GIT.fullmatch(blob) else None
+                files.append(HubFile(path.relative_to(snapshot).as_posix(), size, known, git))
+    return commit, files
+
+
+def _blob(path: Path, store: Path) -> str:
+    """What the cache calls the content of a file; nothing where there are no links and it has no such name."""
+    target = real(path)
+    return target.name if target.parent == store / "blobs" else ""
+
+
+def _snapshot(
+    repository: str, revision: str, environ: Mapping[str, str], home: Path
+) -> tuple[Path, str] | None:
+    """The folder of a repository, and the commit that `revision` stands for in it."""
+    if not _REPOSITORY.fullmatch(repository) or not _REVISION.fullmatch(revision) or ".." in revision:
+        return None
+    folder = hub_folder(environ, home) / f"{_PREFIX}{repository.replace('/', '--')}"
+    return folder, _commit(folder, revision)

@@ -1,21 +1,31 @@
 """What every hub gives: the files of a repository at one revision, where each is, and what its refusals mean.
 
-Knows no hub. Errors of hubs are ours from here on.
+Knows no hub. What a listing says is untrusted: numbers and checksums are checked here, and paths that no file of a
+model has are left out. Errors of hubs are ours from here on.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from qwen3cli.errors import NetworkError
+from qwen3cli.models.hitches import Barrier, Hitch, HttpRefusal
 from qwen3cli.models.variants import HubFile
 
 if TYPE_CHECKING:
     from qwen3cli.errors import QwenError
     from qwen3cli.models.download import RemoteFile
-    from qwen3cli.models.http import HttpRefusal
+
+MOST_PAGES: Final = 50
+MOST_ENTRIES: Final = 20_000
+_LARGEST: Final = 1 << 50
+_UNFIT = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff\\]|(?:^|/)\.{0,2}(?:/|$)")
+"""In a path: what no terminal, URL or system takes, and parts that lead elsewhere."""
 
 
 class Unreachable(NetworkError):
@@ -63,3 +73,60 @@ def odd_answer(title: str) -> NetworkError:
         f"{title} did not answer as it usually does",
         "check the endpoint that is set, or whether a login page of the network stands in between",
     )
+
+
+@contextmanager
+def asking(hub: Hub, hint: str) -> Generator[None]:
+    """Raises what goes wrong while a hub is asked for its listing as what `Hub.listing` raises."""
+    try:
+        yield
+    except HttpRefusal as refusal:
+        raise hub.explain(refusal) from None
+    except (Hitch, Barrier) as error:
+        raise Unreachable(f"{hub.title} cannot be reached: {error.message}", hint or error.hint) from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise odd_answer(hub.title) from None
+
+
+def gathered(where: str, files: Iterable[HubFile | None]) -> tuple[HubFile, ...]:
+    """The files of a listing, each path once; None stands for an entry that is no file."""
+    found: dict[str, HubFile] = {}
+    for number, file in enumerate(files):
+        if number == MOST_ENTRIES:
+            raise too_large(where)
+        if file is not None and is_fit(file.path):
+            found.setdefault(file.path, file)
+    return tuple(found.values())
+
+
+def too_large(where: str) -> NetworkError:
+    """What to raise where a listing does not end."""
+    return NetworkError(f"{where} has more files than any model's repository", "name another one")
+
+
+def is_fit(path: str) -> bool:
+    """Whether a file of a repository can have this path: relative, plain and printable."""
+    return not _UNFIT.search(path)
+
+
+def text_in(value: object) -> str:
+    """A text of a listing; raises `TypeError` for anything else."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def bytes_in(value: object) -> int:
+    """A size of a listing; raises `ValueError` for what no file has."""
+    if type(value) is not int or not 0 <= value <= _LARGEST:
+        raise ValueError
+    return value
+
+
+def hash_in(value: object, length: int) -> str | None:
+    """A checksum of a listing as `length` lower-case hex digits, or None; raises `ValueError` for anything else."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", value):
+        raise ValueError
+    return value.lower()

@@ -1,26 +1,45 @@
-"""Hugging Face: huggingface_hub lists, and knows endpoint, token, offline mode and its cache.
+"""Hugging Face, by its plain HTTP API; huggingface_hub knows its token, its endpoint, and whether it may be asked.
 
-Source: https://huggingface.co/docs/hub/api. The files themselves are fetched by download.py.
+Source: https://huggingface.co/docs/hub/api, and the requests of huggingface_hub 2.4. The token goes to the endpoint
+only. In offline mode the cache of huggingface_hub stands in for the hub (hf_cache.py), and nothing is asked at all.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import re
+import warnings
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
-from qwen3cli.errors import ModelNotFound, NetworkError, QwenError
-from qwen3cli.models.sources.hub import Listing, Unreachable, odd_answer
+from qwen3cli.errors import ModelNotFound, NetworkError, QwenError, UsageError
+from qwen3cli.models.http import Http, HttpRefusal
+from qwen3cli.models.sources.hf_cache import cached_files, find_cached
+from qwen3cli.models.sources.hub import (
+    MOST_PAGES,
+    Listing,
+    asking,
+    bytes_in,
+    gathered,
+    hash_in,
+    text_in,
+    too_large,
+)
+from qwen3cli.models.sources.settings import checked_secret, endpoint_of, secret_of
 from qwen3cli.models.variants import HubFile
 
 if TYPE_CHECKING:
     from qwen3cli.models.download import RemoteFile
-    from qwen3cli.models.http import HttpRefusal
 
-_PATIENCE_S = 15.0
 _BRANCH = "main"
+_ENDPOINT = "https://huggingface.co"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_NEXT = re.compile(r'<[^<>?]*\?([!-;=?-~]{1,2000})>[^<>]*;\s*rel="?next\b')
+_HINT = "check the connection, set `HF_ENDPOINT` to a mirror, or try `--source modelscope`"
 
 
 class HuggingFace:
@@ -28,143 +47,176 @@ class HuggingFace:
 
     title = "Hugging Face"
 
-    def __init__(self, repository: str) -> None:
+    def __init__(self, repository: str, http: Http) -> None:
         self.repository = repository
+        self._http = http
+        self._listed = False
 
     def listing(self) -> Listing:
         """The repository's main branch now; in offline mode, what the cache has of it."""
-        import huggingface_hub as hub
-
-        if hub.is_offline_mode():
+        if _is_offline():
+            self._http.forbid(self._forbidden())
             return self._cached_listing()
-        _be_patient_for(_PATIENCE_S)
-        api = hub.HfApi()
-        with self._translated():
-            info = api.repo_info(self.repository, revision=_BRANCH, timeout=_PATIENCE_S)
-            revision = info.sha or _BRANCH
-            tree = api.list_repo_tree(self.repository, recursive=True, revision=revision)
-            files = tuple(_as_file(entry) for entry in tree if isinstance(entry, hub.RepoFile))
-        return Listing(self.repository, revision, files, _license(getattr(info, "tags", None)))
+        api = f"{_endpoint()}/api/models/{quote(self.repository)}"
+        with asking(self, _HINT):
+            about = self._http.json(f"{api}/revision/{_BRANCH}", self._headers)
+            revision = text_in(about["sha"])
+            if not _COMMIT.fullmatch(revision):
+                raise ValueError
+            entries = self._pages(f"{api}/tree/{revision}")
+            files = gathered(f"`{self.repository}`", map(_as_file, entries))
+            self._listed = True
+            return Listing(self.repository, revision, files, _license(about.get("tags")))
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
-        """What to ask for to get `file`."""
-        import huggingface_hub as hub
-
+        """What to ask for to get `file`; in offline mode, an error unless the cache has it."""
         from qwen3cli.models.download import RemoteFile
 
-        token = hub.get_token()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        url = hub.hf_hub_url(self.repository, file.path, revision=listing.revision)
-        return RemoteFile(file.name, url, file.size, file.sha256, headers, file.git)
+        offline = _is_offline()
+        if offline and self.cached(listing, file) is None:
+            raise self._forbidden()
+        place = f"{quote(self.repository)}/resolve/{quote(listing.revision, safe='')}/{quote(file.path)}"
+        headers: Mapping[str, str] = {} if offline else self._headers
+        return RemoteFile(file.name, f"{_endpoint()}/{place}", file.size, file.sha256, headers, file.git)
 
     def cached(self, listing: Listing, file: HubFile) -> Path | None:
         """The file in the cache of huggingface_hub, if its size is right."""
-        import huggingface_hub as hub
-
-        found = hub.try_to_load_from_cache(self.repository, file.path, revision=listing.revision)
-        if not isinstance(found, str):
-            return None
-        path = Path(found)
+        path = find_cached(self.repository, file.path, listing.revision, os.environ, _home())
         try:
-            return path if path.stat().st_size == file.size else None
+            return path if path and path.stat().st_size == file.size else None
         except OSError:
             return None
 
     def explain(self, refusal: HttpRefusal) -> QwenError:
-        """What a refused request means: the listing was given, so it is not that the repository is unknown."""
-        return self._refused(refusal.status, gated=refusal.status in (401, 403))
-
-    def _cached_listing(self) -> Listing:
-        import huggingface_hub as hub
-
-        folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{self.repository.replace('/', '--')}"
-        try:
-            revision = (folder / "refs" / _BRANCH).read_text(encoding="utf-8").strip()
-            files = tuple(_files_in(folder / "snapshots" / revision))
-        except (OSError, ValueError):
-            files, revision = (), ""
-        if not files:
-            raise NetworkError(
-                f"`{self.repository}` is not in the cache of Hugging Face, and `HF_HUB_OFFLINE` forbids to ask for it",
-                "unset `HF_HUB_OFFLINE`, or name a model that is there",
-            )
-        return Listing(self.repository, revision, files)
-
-    @contextmanager
-    def _translated(self) -> Generator[None]:
-        """Raises what huggingface_hub raises as ours."""
-        import httpx2
-        from huggingface_hub import errors
-
-        try:
-            yield
-        except errors.HFValidationError as error:
-            raise ModelNotFound(f"`{self.repository}` is no repository: {error}") from None
-        except errors.HfHubHTTPError as error:
-            status = error.response.status_code
-            raise self._refused(status, gated=isinstance(error, errors.GatedRepoError)) from None
-        except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise Unreachable(
-                f"{self.title} at {_endpoint()} cannot be reached: {reason}",
-                "check the connection, set `HF_ENDPOINT` to a mirror, or try `--source modelscope`",
-            ) from None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise odd_answer(f"{self.title} at {_endpoint()}") from error
-
-    def _refused(self, status: int, *, gated: bool) -> QwenError:
-        import huggingface_hub as hub
-
+        """What a refused request means."""
+        asked = self._headers
         page = f"{_endpoint()}/{self.repository}"
-        if gated or (status == 403 and hub.get_token()):
+        if refusal.status == 401 and asked and not refusal.code:
             return NetworkError(
-                f"`{self.repository}` is gated: Hugging Face gives it only to people who accepted its terms",
+                f"{self.title} refuses {_place_of_token()}: it is not valid (any more)",
+                "set `HF_TOKEN` to a new one, or to none",
+            )
+        # Not all mirrors pass on the code; who may see a listing but not its files has not accepted the terms.
+        unnamed = refusal.status in (401, 403) and not refusal.code
+        if refusal.code == "GatedRepo" or (unnamed and (self._listed or asked)):
+            return NetworkError(
+                f"`{self.repository}` is gated: {self.title} gives it only to people who accepted its terms",
                 f"accept them at {page}, and set `HF_TOKEN` to a token of that account",
             )
-        if status in (401, 404):
-            private = (
-                "set `HF_TOKEN` if it is private" if not hub.get_token() else "this token may not see it"
+        if refusal.code == "EntryNotFound":
+            return NetworkError(
+                f"`{self.repository}` has lost a file that it lists", "run the same command again"
             )
+        if refusal.status in (401, 404):
+            private = "this token may not see it" if asked else "set `HF_TOKEN` if it is private"
             return ModelNotFound(
                 f"{self.title} has no repository `{self.repository}`", f"check its name; {private}"
             )
-        if status == 403:
-            return NetworkError(
-                f"{self.title} refuses `{self.repository}` (403)", "set `HF_TOKEN` to a valid token"
-            )
-        return NetworkError(f"{self.title} answered {status} for `{self.repository}`", "try again later")
+        said = f": {refusal.reason}" if refusal.reason else ""
+        hint = "set `HF_TOKEN` to a valid token" if refusal.status == 403 else refusal.hint
+        return NetworkError(
+            f"{self.title} refuses `{self.repository}` ({refusal.status}){said}", hint or "try again later"
+        )
+
+    @cached_property
+    def _headers(self) -> Mapping[str, str]:
+        token = _token()
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def _pages(self, url: str) -> Iterator[Any]:
+        """The entries of all pages.
+
+        Of the address of a next page only the query counts: a mirror may pass on that of the real hub.
+        """
+        asked: list[str] = []
+        query = "recursive=true"
+        while query and query not in asked:
+            if len(asked) == MOST_PAGES:
+                raise too_large(f"`{self.repository}`")
+            asked.append(query)
+            entries, told = self._http.document(f"{url}?{query}", self._headers)
+            yield from entries
+            following = _NEXT.search(told.get("link", ""))
+            query = following[1] if following else ""
+
+    def _cached_listing(self) -> Listing:
+        revision, files = cached_files(self.repository, _BRANCH, os.environ, _home())
+        if not files:
+            raise self._forbidden()
+        return Listing(self.repository, revision, gathered(f"`{self.repository}`", files))
+
+    def _forbidden(self) -> NetworkError:
+        return NetworkError(
+            f"`{self.repository}` is not whole in the cache of Hugging Face, and `HF_HUB_OFFLINE` forbids to ask"
+            " for it",
+            "unset `HF_HUB_OFFLINE`, or name a model that is there",
+        )
+
+
+def _as_file(entry: Any) -> HubFile | None:
+    """Large files are kept by LFS under their SHA-256, the others by git."""
+    if entry["type"] != "file":
+        return None
+    path, lfs = text_in(entry["path"]), entry.get("lfs")
+    if lfs is None:
+        return HubFile(path, bytes_in(entry["size"]), git=hash_in(entry.get("oid"), 40))
+    return HubFile(path, bytes_in(lfs["size"]), hash_in(text_in(lfs["oid"]), 64))
+
+
+def _license(tags: Any) -> str:
+    listed = cast("list[object]", tags) if isinstance(tags, list) else []
+    known = [tag for tag in listed if isinstance(tag, str)]
+    return next((tag.removeprefix("license:") for tag in known if tag.startswith("license:")), "")
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 (pathlib's fails where there is none)
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Keeps what huggingface_hub warns of from the terminal; what it cannot read is a setting's fault."""
+    endpoint_of("HF_ENDPOINT", _ENDPOINT)  # Its import fails, and prints, where this is no address.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                f"huggingface_hub cannot use its settings: {error}",
+                "look at the variables whose names begin with `HF_`",
+            ) from None
+
+
+def _is_offline() -> bool:
+    with _undisturbed():
+        from huggingface_hub import is_offline_mode
+
+        return is_offline_mode()
 
 
 def _endpoint() -> str:
-    from huggingface_hub import constants
+    with _undisturbed():
+        from huggingface_hub import constants
 
-    return str(constants.ENDPOINT)
-
-
-def _be_patient_for(seconds: float) -> None:
-    """Gives huggingface_hub's requests an end; by default they wait for ever."""
-    import httpx2
-    import huggingface_hub as hub
-
-    hub.set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=seconds))
+        return endpoint_of("HF_ENDPOINT", constants.ENDPOINT or _ENDPOINT)
 
 
-def _as_file(entry: Any) -> HubFile:
-    """Large files are kept by LFS under their SHA-256, the others by git."""
-    if entry.lfs:
-        return HubFile(entry.path, entry.lfs.size, entry.lfs.sha256.lower())
-    return HubFile(entry.path, entry.size, git=str(entry.blob_id).lower())
+def _token() -> str:
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        secret_of(variable)
+    with _undisturbed():
+        import httpx2
+        from huggingface_hub import errors, get_token
+
+        try:
+            return checked_secret(get_token() or "", _place_of_token())
+        except (errors.OIDCError, httpx2.HTTPError) as error:
+            raise NetworkError(
+                f"there is no token for Hugging Face: {error}", "unset `HF_OIDC_RESOURCE`"
+            ) from None
 
 
-def _license(tags: list[str] | None) -> str:
-    marked = (tag.removeprefix("license:") for tag in tags or () if tag.startswith("license:"))
-    return next(marked, "")
-
-
-def _files_in(folder: Path) -> Iterator[HubFile]:
-    """The files of a snapshot; a link leads to its blob, which is named after its SHA-256 if it is large."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            blob = Path(os.path.realpath(path)).name
-            known = blob if len(blob) == 64 else None
-            yield HubFile(path.relative_to(folder).as_posix(), path.stat().st_size, known)
+def _place_of_token() -> str:
+    named = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+    return "the token in `HF_TOKEN`" if named else "the token of `hf auth login`"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,12 @@ from urllib.parse import quote, urlencode
 
 from qwen3cli.errors import ModelNotFound, NetworkError, QwenError
 from qwen3cli.models.download import RemoteFile
-from qwen3cli.models.hitches import Hitch
 from qwen3cli.models.http import Http, HttpRefusal
-from qwen3cli.models.sources.hub import Listing, Unreachable, odd_answer
+from qwen3cli.models.sources.hub import MOST_PAGES, Listing, asking, bytes_in, gathered, text_in, too_large
+from qwen3cli.models.sources.settings import checked_secret, endpoint_of, secret_of
 from qwen3cli.models.variants import HubFile
 
 _PAGE = 200
-_MOST_PAGES = 50
 
 
 class Kaggle:
@@ -35,7 +34,7 @@ class Kaggle:
     def __init__(self, handle: str, http: Http) -> None:
         self.handle = handle
         self._http = http
-        endpoint = (os.environ.get("KAGGLE_API_ENDPOINT") or "https://www.kaggle.com").rstrip("/")
+        endpoint = endpoint_of("KAGGLE_API_ENDPOINT", "https://www.kaggle.com")
         variation, self._version = handle, ""
         if handle.count("/") == 4:
             variation, _, self._version = handle.rpartition("/")
@@ -45,19 +44,13 @@ class Kaggle:
 
     def listing(self) -> Listing:
         """The files of the version that is asked for, else of the newest."""
-        try:
+        with asking(self, ""):
             about: dict[str, Any] = (
                 {} if self._version else self._http.json(f"{self._base}/get", self._headers)
             )
-            version = self._version or str(int(about["versionNumber"]))
-            files = self._files(version)
-        except HttpRefusal as refusal:
-            raise self.explain(refusal) from None
-        except Hitch as hitch:
-            raise Unreachable(f"{self.title} cannot be reached: {hitch.message}", hitch.hint) from None
-        except (KeyError, TypeError, ValueError):
-            raise odd_answer(self.title) from None
-        return Listing(f"kaggle://{self.handle}", version, files, str(about.get("licenseName") or ""))
+            version = self._version or str(bytes_in(about["versionNumber"]))
+            files = gathered(f"`{self.handle}`", self._files(version))
+            return Listing(f"kaggle://{self.handle}", version, files, text_in(about.get("licenseName") or ""))
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
         """What to ask for to get `file`."""
@@ -79,31 +72,30 @@ class Kaggle:
             return ModelNotFound(f"{self.title} has no model `{self.handle}`", "check its name and version")
         return refusal
 
-    def _files(self, version: str) -> tuple[HubFile, ...]:
-        files: list[HubFile] = []
+    def _files(self, version: str) -> Iterator[HubFile]:
         token = ""
-        for _ in range(_MOST_PAGES):
+        for _ in range(MOST_PAGES):
             asked = urlencode({"pageSize": _PAGE, **({"pageToken": token} if token else {})})
-            answer: Mapping[str, Any] = self._http.json(
-                f"{self._base}/{version}/files?{asked}", self._headers
-            )
-            files += [HubFile(str(entry["name"]), int(entry["size"])) for entry in answer["files"]]
-            token = str(answer.get("nextPageToken") or "")
+            answer = self._http.json(f"{self._base}/{version}/files?{asked}", self._headers)
+            for entry in answer["files"]:
+                yield HubFile(text_in(entry["name"]), bytes_in(entry["size"]))
+            token = text_in(answer.get("nextPageToken") or "")
             if not token:
-                return tuple(files)
-        raise NetworkError(f"`{self.handle}` on {self.title} has more files than any model")
+                return
+        raise too_large(f"`{self.handle}`")
 
 
 def _credentials() -> dict[str, str]:
-    token = os.environ.get("KAGGLE_API_TOKEN")
+    token = secret_of("KAGGLE_API_TOKEN")
     if token:
         return {"Authorization": f"Bearer {token}"}
-    user, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY")
+    user, key = secret_of("KAGGLE_USERNAME"), secret_of("KAGGLE_KEY")
     if not (user and key):
-        folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads((folder / "kaggle.json").read_text(encoding="utf-8"))
-            user, key = str(known["username"]), str(known["key"])
+        home = Path(os.path.expanduser("~"))  # noqa: PTH111 (pathlib's fails where there is none)
+        path = Path(os.environ.get("KAGGLE_CONFIG_DIR") or home / ".kaggle") / "kaggle.json"
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            known = json.loads(path.read_text(encoding="utf-8"))
+            user, key = (checked_secret(str(known[name]), f"`{path}`") for name in ("username", "key"))
     if not (user and key):
         return {}
     return {"Authorization": f"Basic {base64.b64encode(f'{user}:{key}'.encode()).decode()}"}

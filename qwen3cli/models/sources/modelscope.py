@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from qwen3cli.errors import ModelNotFound, NetworkError, QwenError
 from qwen3cli.models.download import RemoteFile
-from qwen3cli.models.hitches import Hitch
 from qwen3cli.models.http import Http, HttpRefusal
-from qwen3cli.models.sources.hub import Listing, Unreachable, odd_answer
+from qwen3cli.models.sources.hub import Listing, asking, bytes_in, gathered, hash_in, text_in
+from qwen3cli.models.sources.settings import checked_address, endpoint_of, secret_of
 from qwen3cli.models.variants import HubFile
 
 _BRANCH = "master"
 _CUT_AT = 3000
 """Entries past which the hub cuts a listing without a word."""
 _MOST_FOLDERS = 200
+_COMMIT = re.compile(r"[0-9A-Za-z._-]{0,64}")
 
 
 class ModelScope:
@@ -34,32 +37,15 @@ class ModelScope:
     def __init__(self, repository: str, http: Http) -> None:
         self.repository = repository
         self._http = http
-        domain = os.environ.get("MODELSCOPE_DOMAIN") or "www.modelscope.cn"
-        endpoint = os.environ.get("MODELSCOPE_ENDPOINT") or (
-            domain if "://" in domain else f"https://{domain}"
-        )
-        self._base = f"{endpoint.rstrip('/')}/api/v1/models/{quote(repository)}"
-        token = os.environ.get("MODELSCOPE_API_TOKEN")
-        self._headers = (
-            {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"} if token else {}
-        )
 
     def listing(self) -> Listing:
         """The repository's main branch now."""
-        try:
+        with asking(self, ""):
             entries = self._entries(Recursive="True")
             if len(entries) >= _CUT_AT:
                 entries = list(self._walk())
-        except HttpRefusal as refusal:
-            raise self.explain(refusal) from None
-        except Hitch as hitch:
-            raise Unreachable(f"{self.title} cannot be reached: {hitch.message}", hitch.hint) from None
-        try:
-            files = tuple(_as_file(entry) for entry in entries if entry["Type"] != "tree")
-            revision = _revision(entries)
-        except (KeyError, TypeError, ValueError):
-            raise odd_answer(self.title) from None
-        return Listing(f"ms://{self.repository}", revision, files)
+            files = gathered(f"`{self.repository}`", map(_as_file, entries))
+            return Listing(f"ms://{self.repository}", _revision(entries), files)
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
         """What to ask for to get `file`."""
@@ -85,6 +71,15 @@ class ModelScope:
             )
         return refusal
 
+    @cached_property
+    def _base(self) -> str:
+        return f"{_endpoint()}/api/v1/models/{quote(self.repository)}"
+
+    @cached_property
+    def _headers(self) -> Mapping[str, str]:
+        token = secret_of("MODELSCOPE_API_TOKEN")
+        return {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"} if token else {}
+
     def _walk(self) -> Iterator[Mapping[str, Any]]:
         """All entries, folder by folder."""
         folders = [""]
@@ -100,17 +95,21 @@ class ModelScope:
 
     def _entries(self, **asked: str) -> list[Mapping[str, Any]]:
         url = f"{self._base}/repo/files?{urlencode({'Revision': _BRANCH, **asked})}"
-        answer = self._http.json(url, self._headers)
-        try:
-            found: list[Any] = answer["Data"]["Files"] or []
-            return [cast("dict[str, Any]", entry) for entry in found if isinstance(entry, dict)]
-        except (KeyError, TypeError):
-            raise odd_answer(self.title) from None
+        found: list[Mapping[str, Any]] = self._http.json(url, self._headers)["Data"]["Files"] or []
+        return found
 
 
-def _as_file(entry: Mapping[str, Any]) -> HubFile:
-    sha256 = str(entry.get("Sha256") or "").lower()
-    return HubFile(str(entry["Path"]), int(entry["Size"]), sha256 if len(sha256) == 64 else None)
+def _endpoint() -> str:
+    domain = os.environ.get("MODELSCOPE_DOMAIN", "").strip()
+    if not domain or os.environ.get("MODELSCOPE_ENDPOINT", "").strip():
+        return endpoint_of("MODELSCOPE_ENDPOINT", "https://www.modelscope.cn")
+    return checked_address(domain if "://" in domain else f"https://{domain}", "MODELSCOPE_DOMAIN")
+
+
+def _as_file(entry: Mapping[str, Any]) -> HubFile | None:
+    if entry["Type"] == "tree":
+        return None
+    return HubFile(text_in(entry["Path"]), bytes_in(entry["Size"]), hash_in(entry.get("Sha256"), 64))
 
 
 def _revision(entries: list[Mapping[str, Any]]) -> str:
@@ -119,5 +118,7 @@ def _revision(entries: list[Mapping[str, Any]]) -> str:
         str(entry["Path"]): str(entry.get("Revision") or "") for entry in entries if entry["Type"] != "tree"
     }
     if len(set(commits.values())) == 1:
-        return next(iter(commits.values()))
+        commit = next(iter(commits.values()))
+        if _COMMIT.fullmatch(commit):
+            return commit
     return hashlib.sha256(repr(sorted(commits.items())).encode()).hexdigest()[:40]

@@ -30,5 +30,8 @@ def hubs_of(reference: ModelRef, source: SourceChoice, http: Http, *, checkpoint
         return [Kaggle(place, http)]
     if reference.kind == "modelscope":
         return [ModelScope(place, http)]
-    hubs: dict[str, list[Hub]] = {"hf": [HuggingFace(place)], "modelscope": [ModelScope(place, http)]}
+    hubs: dict[str, list[Hub]] = {
+        "hf": [HuggingFace(place, http)],
+        "modelscope": [ModelScope(place, http)],
+    }
     return hubs.get(source, [*hubs["hf"], *hubs["modelscope"]])
