@@ -9,6 +9,7 @@ import typer
 from qwen3cli.cli.described import Described, entry_json, list_rows
 from qwen3cli.cli.opening import find_facts
 from qwen3cli.cli.session import Session
+from qwen3cli.models.problems import problem_of, refusal
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -18,8 +19,9 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     session: Session = context.obj
     session.as_json = as_json
     entries, unread = session.store.listing()
-    problems = {entry.name: session.store.problem(entry) for entry in entries}
-    for problem in (*map(session.store.refusal, unread), *filter(None, problems.values())):
+    problems = {entry.name: problem_of(entry) for entry in entries}
+    refusals = (refusal(one, session.store.folder) for one in unread)
+    for problem in (*refusals, *filter(None, problems.values())):
         session.console.notice(f"{problem.message}; {problem.hint}")
     if as_json:
         session.console.json([entry_json(entry, problems[entry.name]) for entry in entries])

@@ -8,20 +8,19 @@ vocabulary takes 40 ms). How a model gets into its place is for `placing`.
 from __future__ import annotations
 
 import os
-import shlex
-import stat
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qwen3cli.errors import InvalidFile, ModelNotFound, UsageError
+from qwen3cli.errors import InvalidFile, ModelNotFound, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.details import read_details
 from qwen3cli.models.facts import Thinking, read_facts, unknown
 from qwen3cli.models.filenames import is_outside, safe_names
 from qwen3cli.models.manifest import Entry, Origin, Part, Unread, read_manifest
 from qwen3cli.models.placing import brought, link_or_copy, place_new, place_over, tidy
+from qwen3cli.models.problems import file_problem, problem_of, refusal, removal
 from qwen3cli.models.reference import DEMO, is_name
 from qwen3cli.models.workshop import alone, discard, sweep, translated, unfinished
 
@@ -57,7 +56,7 @@ class ModelStore:
         if isinstance(read, Entry):
             return read
         if self._is_there(actual):
-            raise self.refusal(read)
+            raise refusal(read, self.folder)
         return None
 
     def get(self, name: str) -> Entry:
@@ -67,39 +66,9 @@ class ModelStore:
             raise _absent(name)
         return entry
 
-    def refusal(self, unread: Unread) -> InvalidFile:
-        """Why a folder cannot be used as a model, and what to do about it."""
-        name, command = unread.name, f"`{removal(unread.name)}`"
-        if unread.reason == "newer":
-            return InvalidFile(
-                f"the manifest of `{name}` was written by a newer version of this program",
-                f"update qwen3cli, or remove the model with {command} and get it again",
-            )
-        if unread.reason == "link":
-            return InvalidFile(
-                f"`{name}` in {self.folder} is a link, and the store does not look outside of its folder",
-                f"{command} removes the link; `qwen3 import PATH` registers a file where it lies",
-            )
-        return InvalidFile(
-            f"the manifest of `{name}` in {self.folder} is damaged or cannot be read",
-            f"remove the model with {command} and get it again",
-        )
-
-    def problem(self, entry: Entry) -> InvalidFile | None:
-        """What is wrong with the entry's files, as far as it shows without opening them."""
-        for path, part in zip(entry.files, entry.parts, strict=True):
-            reason = _external_problem(path, part) if entry.external else _own_problem(path)
-            if reason:
-                hint = f"remove the model with `{removal(entry.name)}` and get it again"
-                if entry.external:
-                    command = f"`qwen3 import {shlex.quote(str(path))}`"
-                    hint = f"{command} registers it as it is now; `{removal(entry.name)}` forgets it"
-                return InvalidFile(f"`{path}`, a file of `{entry.name}`, {reason}", hint)
-        return None
-
     def facts(self, entry: Entry) -> ModelFacts:
         """What the entry's files themselves say, validated; the manifest only serves listings."""
-        problem = self.problem(entry)
+        problem = problem_of(entry)
         if problem is not None:
             raise problem
         return read_facts(entry.facts.path, entry.name, lambda _: entry.facts.thinking)
@@ -118,8 +87,7 @@ class ModelStore:
         A model of that name is replaced. `check` may raise an error to refuse the model. Raises `UsageError` for a
         name that cannot be used.
         """
-        check_name(name)
-        with unfinished(self.folder) as fresh:
+        with self._place(name) as fresh:
             (plain,) = safe_names([file_name])
             write(fresh / plain)
             return self._finish(fresh, name, origin, [fresh / plain], check=check)
@@ -138,22 +106,36 @@ class ModelStore:
         They get `names`, or keep their own, where these can be used. Until the model is there, they stay where
         they are. `check` may raise an error to refuse the model.
         """
-        check_name(name)
+        self.check_place(name)
         for file in files:
-            if reason := _own_problem(file):
+            if reason := file_problem(file):
                 raise InvalidFile(f"`{file}` {reason}")
         wanted = names or [file.name for file in files]
-        with unfinished(self.folder) as fresh, brought(files, fresh, wanted) as placed:
+        with self._place(name) as fresh, brought(files, fresh, wanted) as placed:
             return self._finish(fresh, name, origin, placed, check=check)
 
     def register(
         self, name: str, files: Sequence[Path], origin: Origin, *, check: Check | None = None
     ) -> Entry:
         """An entry for files that stay where they are, as somebody else's; the first part first."""
-        check_name(name)
+        self.check_place(name)
         places = [self._outside(file) for file in files]
-        with unfinished(self.folder) as fresh:
+        with self._place(name) as fresh:
             return self._finish(fresh, name, origin, places, check=check)
+
+    def check_place(self, name: str) -> None:
+        """Raise what would keep any model from getting this name, so that none is fetched or made in vain."""
+        check_name(name)
+        with translated(self.folder):
+            inside = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        for path in inside:
+            if path.name.lower() != name.lower():
+                continue
+            if path.is_symlink():
+                raise refusal(Unread(path.name, "link"), self.folder)
+            if not path.is_dir():
+                hint = "move it away, or give the model another name"
+                raise InvalidFile(f"`{path}` is in the way: it is no folder of a model", hint)
 
     def clean(self) -> None:
         """Remove what killed processes have left."""
@@ -161,20 +143,25 @@ class ModelStore:
             sweep(self.folder)
 
     def copy(self, name: str, new: str) -> Entry:
-        """A second name for a model: hard links where there are any, so that it costs no space."""
+        """A second name for a model: hard links where there are any, so that it costs no space.
+
+        Raises `UsageError` for a name that another model has.
+        """
         entry = self.get(name)
         if entry.name.lower() == new.lower():
             raise UsageError(f"`{new}` is the model itself", "give the copy another name")
-        check_name(new)
+        self.check_place(new)
+        self._check_free(new)
         self.facts(entry)
         files = entry.files
-        with unfinished(self.folder) as fresh:
+        with self._place(new) as fresh:
             if not entry.external:
                 with translated(self.folder):
                     for file in files:
                         link_or_copy(file, fresh / file.name)
                 files = tuple(fresh / file.name for file in files)
-            return self._finish(fresh, new, entry.origin, files, thinking=lambda _: entry.facts.thinking)
+            kind = entry.facts.thinking
+            return self._finish(fresh, new, entry.origin, files, thinking=lambda _: kind, replaces=False)
 
     def remove(self, names: Sequence[str]) -> list[str]:
         """Take models out, all or none; gives their names as the store had them."""
@@ -199,6 +186,25 @@ class ModelStore:
     def _actual(self, name: str) -> str | None:
         """The folder of that name, whatever its case."""
         return next((n for n in self._names() if n.lower() == name.lower()), None)
+
+    def _check_free(self, name: str) -> None:
+        actual = self._actual(name)
+        if actual is not None:
+            hint = f"`{removal(actual)}` removes it, or choose another name"
+            raise UsageError(f"there is a model `{actual}` already", hint)
+
+    @contextmanager
+    def _place(self, name: str) -> Generator[Path]:
+        """A folder to make a model in; errors do not name it, for it is gone when they are read."""
+        self.check_place(name)
+        with unfinished(self.folder) as fresh:
+            try:
+                yield fresh
+            except QwenError as error:
+                for hidden, shown in ((fresh / FILE, name), (f"{fresh}{os.sep}", ""), (fresh, self.folder)):
+                    error.message = error.message.replace(str(hidden), str(shown))
+                error.args = (error.message,)
+                raise
 
     def _existing(self, name: str) -> str:
         actual = self._actual(name)
@@ -228,6 +234,7 @@ class ModelStore:
         *,
         thinking: Thinking | None = None,
         check: Check | None = None,
+        replaces: bool = True,
     ) -> Entry:
         """Check a model's files, some of which `fresh` may hold, and make them the model `name`."""
         with translated(self.folder):
@@ -240,10 +247,11 @@ class ModelStore:
             check(facts)
         origin = replace(origin, license=origin.license or read_details(files[0]).license)
         with alone(self.folder):
+            self.check_place(name)
+            if not replaces:
+                self._check_free(name)
             actual = self._actual(name)
             target = self.folder / (actual or name)
-            if target.is_symlink():
-                raise self.refusal(Unread(target.name, "link"))
             place = place_new if actual is None else place_over
             place(fresh, target, facts, origin, parts)
             for other in self._names():
@@ -263,42 +271,11 @@ def check_name(name: str) -> None:
         )
 
 
-def removal(name: str) -> str:
-    """The command that removes a model, ready to be pasted whatever the folder is called."""
-    return f"qwen3 rm {'-- ' if name.startswith('-') else ''}{shlex.quote(name)}"
-
-
 def _part(file: Path, fresh: Path) -> Part:
     status = file.stat()
     if file.parent == fresh:
         return Part(file.name, status.st_size)
     return Part(str(file), status.st_size, status.st_mtime_ns)
-
-
-def _own_problem(path: Path) -> str | None:
-    try:
-        status = path.lstat()
-    except OSError as error:
-        return _unreachable(error)
-    return None if stat.S_ISREG(status.st_mode) else "is not a regular file, and links are not followed"
-
-
-def _external_problem(path: Path, part: Part) -> str | None:
-    try:
-        status = path.stat()
-    except OSError as error:
-        return _unreachable(error)
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file"
-    if (status.st_size, status.st_mtime_ns) != (part.bytes, part.modified):
-        return "is not as it was when it was registered: it was changed or replaced"
-    return None
-
-
-def _unreachable(error: OSError) -> str:
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return "is gone: it was deleted or moved"
-    return f"cannot be read: {error.strerror or error}"
 
 
 def _absent(name: str) -> ModelNotFound:

@@ -191,6 +191,7 @@ def test_a_file_of_others_that_is_no_longer_as_it_was_is_told_everywhere(
         assert (done.returncode, done.stdout) == (4, "")
         assert words in done.stderr
         assert "`qwen3 rm theirs` forgets it" in done.stderr
+        assert ("put it back" in done.stderr) == (harm == "deleted")
     listed = qwen3("list", env=home)
     assert words in listed.stderr
     assert listed.stdout.splitlines()[1].startswith("theirs")
@@ -216,6 +217,16 @@ def test_a_manifest_of_a_newer_program_says_so(
         assert "newer version of this program" in done.stderr
         assert "damaged" not in done.stderr
     assert qwen3("rm", "m", env=home).returncode == 0
+
+
+def test_a_copy_over_another_model_is_refused(
+    qwen3: Run, store: ModelStore, home: dict[str, str], tiny_gguf: Path
+) -> None:
+    put(store, "m", tiny_gguf)
+    put(store, "M2", tiny_gguf)
+    done = qwen3("cp", "m", "m2", env=home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`qwen3 rm M2`" in done.stderr
 
 
 def test_removing_and_copying_speak_json(

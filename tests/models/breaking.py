@@ -21,6 +21,7 @@ from typing import Any
 
 from qwen3cli.errors import QwenError
 from qwen3cli.models.manifest import Origin
+from qwen3cli.models.problems import problem_of
 from qwen3cli.models.store import ModelStore
 from qwen3cli.models.workshop import translated, write_whole
 from tests.converters.watched import ROOT
@@ -58,7 +59,7 @@ class Scene:
         entries, unread = self.store.listing()
         assert unread == [], unread
         for entry in entries:
-            assert self.store.problem(entry) is None
+            assert problem_of(entry) is None
             self.store.facts(entry)
         return {
             one.name: (one.origin.source, one.external, tuple(path.read_bytes() for path in one.files))

@@ -268,16 +268,21 @@ def make_folder(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("harm", "words", "way_out"),
     [
-        (delete, "is gone"),
-        (change, "changed or replaced"),
-        (touch, "changed or replaced"),
-        (make_folder, "not a regular file"),
+        (delete, "is gone", "put it back; "),
+        (change, "changed or replaced", "`qwen3 import "),
+        (touch, "changed or replaced", "`qwen3 import "),
+        (make_folder, "not a regular file", "`qwen3 import "),
     ],
 )
 def test_a_file_that_its_owner_deleted_or_changed_is_a_sentence(
-    store: ModelStore, tmp_path: Path, tiny_gguf: Path, harm: Callable[[Path], None], words: str
+    store: ModelStore,
+    tmp_path: Path,
+    tiny_gguf: Path,
+    harm: Callable[[Path], None],
+    words: str,
+    way_out: str,
 ) -> None:
     file = tmp_path / "theirs.gguf"
     copied(tiny_gguf, file)
@@ -289,7 +294,61 @@ def test_a_file_that_its_owner_deleted_or_changed_is_a_sentence(
             action()
         assert str(file) in error.value.message
         assert "`qwen3 rm theirs`" in (error.value.hint or "")
-        assert "qwen3 import" in (error.value.hint or "")
+        assert (error.value.hint or "").startswith(way_out)
+
+
+def test_a_copy_replaces_no_model(store: ModelStore, tmp_path: Path, tiny_gguf: Path) -> None:
+    put(store, "one", tiny_gguf)
+    put(store, "Two", tiny_gguf, "another")
+    with pytest.raises(UsageError, match="there is a model `Two` already") as error:
+        store.copy("one", "two")
+    assert "`qwen3 rm Two`" in (error.value.hint or "")
+    assert store.get("two").origin.source == "another"
+
+
+def test_a_file_in_the_place_of_a_model_is_seen_before_anything_is_made(
+    store: ModelStore, tmp_path: Path, tiny_gguf: Path
+) -> None:
+    put(store, "one", tiny_gguf)
+    (store.folder / "8B").write_text("notes")
+    file = tmp_path / "theirs.gguf"
+    copied(tiny_gguf, file)
+
+    def never(target: Path) -> None:
+        raise AssertionError(target)
+
+    for action in (
+        lambda: store.check_place("8b"),
+        lambda: store.add("8b", Origin("x"), never),
+        lambda: store.install("8b", [file], Origin("x")),
+        lambda: store.register("8b", [file], Origin("x")),
+        lambda: store.copy("one", "8b"),
+    ):
+        with pytest.raises(InvalidFile, match=f"`{store.folder / '8B'}` is in the way"):
+            action()
+    assert file.exists()
+    store.check_place("one")
+    store.check_place("new")
+
+
+def test_errors_do_not_name_the_folder_that_is_gone_when_they_are_read(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(20))
+    full = NotEnough(f"`{store.folder}/x` is full")
+
+    def refuse(target: Path) -> None:
+        full.message = f"`{target}` and `{target.parent}` are full"
+        raise full
+
+    with pytest.raises(InvalidFile, match="`m`"):
+        put(store, "m", broken)
+    with pytest.raises(InvalidFile, match=r"`broken\.gguf`"):
+        store.install("m", [broken], Origin("x"))
+    with pytest.raises(NotEnough):
+        store.add("m", Origin("x"), refuse)
+    assert full.message == str(full) == f"`m` and `{store.folder}` are full"
 
 
 def test_what_is_in_the_store_is_not_registered(store: ModelStore, tmp_path: Path, tiny_gguf: Path) -> None:

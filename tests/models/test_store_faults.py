@@ -12,8 +12,9 @@ import pytest
 
 from qwen3cli.errors import InvalidFile, ModelNotFound, NotEnough, QwenError, UsageError
 from qwen3cli.models.manifest import Origin
+from qwen3cli.models.problems import removal
 from qwen3cli.models.reference import ModelRef, is_name
-from qwen3cli.models.store import ModelStore, removal
+from qwen3cli.models.store import ModelStore
 from tests.conftest import Run
 from tests.models.breaking import ACTIONS, break_everywhere
 from tests.models.stored import copied, left_in, put, shards, unread
@@ -50,7 +51,7 @@ def test_a_failed_beginning_leaves_no_mark(
 CROWD = """
 import sys
 from pathlib import Path
-from qwen3cli.errors import ModelNotFound
+from qwen3cli.errors import ModelNotFound, UsageError
 from qwen3cli.models.manifest import Origin
 from qwen3cli.models.store import ModelStore
 
@@ -69,6 +70,8 @@ for _ in range(40):
             assert store.listing()[1] == [], store.listing()
     except ModelNotFound as error:
         assert action == "remove", error
+    except UsageError as error:
+        assert action == "copy" and error.message == "there is a model `two` already", error
 """
 
 

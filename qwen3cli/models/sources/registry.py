@@ -6,6 +6,7 @@ import os
 
 from qwen3cli.errors import UsageError
 from qwen3cli.models.manifest import Entry, Origin
+from qwen3cli.models.problems import problem_of
 from qwen3cli.models.sources.found import Found, free_name
 from qwen3cli.models.store import ModelStore, check_name
 
@@ -21,7 +22,7 @@ class Registry:
         """The name of the model in the store that has the same files, unchanged, or the same bytes."""
         for entry in self._entries:
             same_bytes = bool(found.sha256) and entry.origin.sha256 == found.sha256
-            if (same_bytes or _at_one_place(entry, found)) and self._store.problem(entry) is None:
+            if (same_bytes or _at_one_place(entry, found)) and problem_of(entry) is None:
                 return entry.name
         return None
 

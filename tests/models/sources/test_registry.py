@@ -8,6 +8,7 @@ import pytest
 
 from qwen3cli.errors import UsageError
 from qwen3cli.models.manifest import Origin
+from qwen3cli.models.problems import problem_of
 from qwen3cli.models.sources.found import Found
 from qwen3cli.models.sources.others import find_models
 from qwen3cli.models.sources.registry import Registry
@@ -93,8 +94,8 @@ def test_a_file_that_its_owner_replaced_is_registered_anew_under_its_name(
     entry = Registry(store).register(model, "mine")
     os.utime(link, (1, 1))
     (model,) = found(tmp_path, "hf")
-    assert store.problem(entry) is not None
+    assert problem_of(entry) is not None
     assert Registry(store).installed(model) is None
     entry = Registry(store).register(model)
-    assert (entry.name, store.problem(entry)) == ("mine", None)
+    assert (entry.name, problem_of(entry)) == ("mine", None)
     assert len(store.entries()) == 1
