@@ -145,7 +145,7 @@ class OutputFile:
 
     def _no_room(self, free: int, missing: int) -> OutputError:
         sizes = f"{_megabytes(self.size + _ROOM)} MB, and the disk has {_megabytes(free)} MB free"
-        hint = f"free {_megabytes(missing)} MB, or write elsewhere with -o"
+        hint = f"free {_megabytes(missing)} MB"
         return OutputError(f"`{self.target}` needs {sizes}", hint=hint, missing_bytes=missing)
 
     def _failure(self, error: OSError) -> OutputError:
@@ -158,10 +158,10 @@ class OutputFile:
             return self._no_room(free, missing)
         if lacks_entries(self.target.parent):
             message = f"`{self.target}` cannot be written: the disk has no room for 1 more file"
-            return OutputError(message, hint="remove a file, or write elsewhere with -o", missing_bytes=0)
+            return OutputError(message, hint="remove a file", missing_bytes=0)
         # A quota, which no system call tells the rest of.
         message = f"`{self.target}` takes {_megabytes(self.size)} MB and cannot be written: {error.strerror}"
-        return OutputError(message, hint="free some, or write elsewhere with -o", missing_bytes=self.size)
+        return OutputError(message, hint="free some", missing_bytes=self.size)
 
     def _held(self) -> int:
         """Bytes of the disk that the partial file has taken, and gives back."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from converters.recipes import find_recipe
 from converters.wishes import Wishes
 from qwen3cli.cli.session import Session
-from qwen3cli.models.conversion import convert_checkpoint, free_bytes, plan_conversion
+from qwen3cli.models.conversion import OTHER_HOME, convert_checkpoint, free_bytes, plan_conversion
 from qwen3cli.models.manifest import Origin
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.terminal.figures import count, size
@@ -93,6 +93,7 @@ def run_job(session: Session, job: Job) -> None:
     """Convert, show how far it is, and say what was made."""
     notices: list[str] = []
     label = f"converting {job.source.name or job.source}"
+    elsewhere = OTHER_HOME if job.output is None else "write elsewhere with -o"
     with ConversionProgress(session, label, events=session.as_json) as progress:
 
         def write(target: Path) -> None:
@@ -104,6 +105,7 @@ def run_job(session: Session, job: Job) -> None:
                     job.wishes,
                     threads=job.threads,
                     progress=progress.report,
+                    elsewhere=elsewhere,
                 )
             )
 

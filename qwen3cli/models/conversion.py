@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEMO_RECIPE = "bf16"
 """The checkpoint's own type: the weights stay exactly what was trained."""
 
+OTHER_HOME = "set `QWEN3_HOME`"
 _TICK_S, _PATIENCE = 0.1, 600
 """Seconds between looks at what another process writes, and how many looks; writing takes half a second."""
 
@@ -35,11 +36,15 @@ def convert_checkpoint(
     *,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    elsewhere: str = OTHER_HOME,
 ) -> tuple[str, ...]:
-    """Convert `source` to the GGUF file `output`, with our errors only; gives notices for the person."""
+    """Convert `source` to the GGUF file `output`, with our errors only; gives notices for the person.
+
+    `elsewhere` says how to have it written where the disk has room.
+    """
     import converters
 
-    with converting(output.parent):
+    with converting(output.parent, elsewhere):
         done = converters.convert(source, output, recipe, wishes, progress=progress, threads=threads)
     return done.notices
 
@@ -102,7 +107,7 @@ def parse_overrides(tensors: Sequence[str], output: str | None, embedding: str |
 
 
 @contextmanager
-def converting(folder: Path) -> Generator[None]:
+def converting(folder: Path, elsewhere: str = OTHER_HOME) -> Generator[None]:
     """Raises the converters' errors, and the system's about `folder`, as ours."""
     from converters.errors import ConversionError, OutputError, RecipeError
 
@@ -112,8 +117,9 @@ def converting(folder: Path) -> Generator[None]:
     except RecipeError as error:
         raise UsageError(str(error), error.hint) from None
     except OutputError as error:
-        kind = QwenError if error.missing_bytes is None else NotEnough
-        raise kind(str(error), error.hint) from None
+        if error.missing_bytes is None:
+            raise QwenError(str(error), error.hint) from None
+        raise NotEnough(str(error), f"{error.hint}, or {elsewhere}") from None
     except ConversionError as error:
         raise InvalidFile(str(error), error.hint) from None
 

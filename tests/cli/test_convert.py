@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +178,33 @@ def test_nonfinite_weights_are_refused_unless_allowed(qwen3: Run, tmp_path: Path
     allowed = qwen3(*base, "--allow-nonfinite")
     assert allowed.returncode == 0
     assert "NaN" in allowed.stderr
+
+
+NEARLY_FULL = """
+import shutil, sys
+from collections import namedtuple
+from qwen3cli.cli import main
+
+usage = namedtuple("usage", "total used free")(1 << 30, 1 << 30, 1000)
+shutil.disk_usage = lambda path: usage
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "named", "way_out"),
+    [
+        (["--as", "X"], "`X` needs", " MB, or set `QWEN3_HOME`\n"),
+        (["-o", "x.gguf"], "x.gguf` needs", " MB, or write elsewhere with -o\n"),
+    ],
+)
+def test_a_full_disk_gets_the_hint_that_helps(
+    environ: dict[str, str], checkpoint: Path, tmp_path: Path, place: list[str], named: str, way_out: str
+) -> None:
+    command = [sys.executable, "-c", NEARLY_FULL, "convert", str(checkpoint), *place]
+    home = environ | {"QWEN3_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=home, cwd=tmp_path)
+    assert done.returncode == 6
+    assert named in done.stderr
+    assert "unfinished" not in done.stderr
+    assert done.stderr.endswith(way_out)
