@@ -187,7 +187,7 @@ from qwen3cli.cli import main
 
 usage = namedtuple("usage", "total used free")(1 << 30, 1 << 30, 1000)
 shutil.disk_usage = lambda path: usage
-main(sys.argv[1:])
+sys.exit(main(sys.argv[1:]))
 """
 
 
