@@ -18,7 +18,7 @@ from qwen3cli.models.facts import read_facts
 from qwen3cli.models.installed import find_installed
 from qwen3cli.models.reference import DEMO, ModelRef, is_folder
 from qwen3cli.models.trust import check_once
-from qwen3cli.terminal.ask import confirm
+from qwen3cli.terminal.ask import can_ask
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.progress import Progress
 
@@ -61,7 +61,7 @@ def default_model(session: Session) -> str:
 def _first_model(session: Session) -> str:
     """What a person without any model gets: the smallest one if they want it and it can be had, else the demo."""
     try:
-        if _offered(session, PREFERRED, f"no model is installed: download {PREFERRED} now?"):
+        if _offered(session, PREFERRED, "no model is installed (n opens the demo)"):
             return PREFERRED
     except (NetworkError, ModelNotFound, NotEnough) as error:
         session.show_error(error)
@@ -71,13 +71,12 @@ def _first_model(session: Session) -> str:
 
 def _offered(session: Session, text: str, question: str) -> bool:
     """Whether the person wants a model pulled, and it was."""
-    if session.as_json or not confirm(session.console, question):
+    if session.as_json or not can_ask(session.console):
         return False
     from qwen3cli.cli.pulls import run_pull
     from qwen3cli.models.pull import Request
 
-    run_pull(session, Request(ModelRef.parse(text)))
-    return True
+    return run_pull(session, Request(ModelRef.parse(text)), ask=question) is not None
 
 
 def is_model(session: Session, text: str) -> bool:
@@ -120,7 +119,7 @@ def _to_chat_with(session: Session, text: str) -> ModelFacts:
     except ModelNotFound as error:
         if not reference.is_remote:
             raise
-        if not _offered(session, text, f"{error.message}: download it now?"):
+        if not _offered(session, text, error.message):
             raise
     return find_facts(session, text)
 

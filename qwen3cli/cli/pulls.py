@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3cli.cli.conversions import ConversionProgress
+from qwen3cli.cli.pulled import replacing, say_choice, say_current, say_installed, show_plan, summary
 from qwen3cli.cli.session import Session
 from qwen3cli.cli.transfers import TransferProgress
 from qwen3cli.errors import NotEnough, QwenError
@@ -18,9 +18,11 @@ from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import convert_checkpoint
 from qwen3cli.models.fetch import Fetcher, sweep_downloads
 from qwen3cli.models.machines import Machine
+from qwen3cli.models.plan import smaller_member
 from qwen3cli.models.pull import Pull, Request, decide
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.models.store import Entry, Origin
+from qwen3cli.terminal.ask import confirm
 from qwen3cli.terminal.figures import size
 
 if TYPE_CHECKING:
@@ -30,75 +32,55 @@ _FORGOTTEN_S = 30 * 86_400
 """After so long nobody goes on with a transfer."""
 
 
-def run_pull(session: Session, request: Request, *, force: bool = False) -> Entry:
-    """Fetch a model, show how far it is, and say what was installed."""
+def run_pull(
+    session: Session, request: Request, *, force: bool = False, ask: str | None = None
+) -> Entry | None:
+    """Fetch a model, show how far it is, and say what was installed.
+
+    With `ask`, the beginning of a question, the person is asked first; None if they do not want it.
+    """
     from qwen3cli.models.http import Http
 
     with Http() as http, TransferProgress(session) as progress:
-        pull = _decided(session, request, http)
-        sweep_downloads(session.config.paths.downloads, _FORGOTTEN_S)
+        pull = _decided(session, request, http, progress)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
         if pull.installed is not None and _is_whole(session, pull.installed):
             if pull.current:
                 fetcher.clean()
-                _say_current(session, pull, pull.installed)
+                say_current(session, pull, pull.installed)
                 return pull.installed
-            session.notice(_replacing(pull, pull.installed))
+            session.notice(replacing(pull, pull.installed))
         if not force:
-            _check_memory(session, pull)
-        if pull.reason and len(pull.listing.files) > 1:
-            session.console.talk(f"taking {pull.label} ({size(pull.result_bytes)}): {pull.reason}")
+            _check_memory(session, request, pull)
+        if ask is not None and not confirm(session.console, f"{ask}: download {summary(pull)}?"):
+            return None
+        say_choice(session, pull)
+        sweep_downloads(session.config.paths.downloads, _FORGOTTEN_S)
         try:
             entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
         except KeyboardInterrupt:
             progress.end()
-            there = size(pull.size - fetcher.missing())
-            session.console.talk(
-                f"stopped at {there} of {size(pull.size)}: the same command continues from there"
-            )
+            there = f"{size(pull.size - fetcher.missing())} of {size(pull.size)}"
+            session.console.talk(f"stopped at {there}: the same command continues from there")
             raise
-    _say_installed(session, pull, entry, checked=fetcher.checked)
+    say_installed(session, pull, entry, checked=fetcher.checked)
     return entry
 
 
-def _replacing(pull: Pull, old: Entry) -> str:
-    """What becomes of the model that has the name."""
-    if not pull.as_before:
-        was = old.facts.quantization
-        return f"`{pull.name}` is installed as {was} from {old.origin.source}: {pull.label} replaces it"
-    revision = f" (revision {pull.listing.revision[:12]})" if pull.listing.revision else ""
-    return f"the hub has a newer `{pull.name}`{revision}: it replaces yours"
-
-
 def show_pull(session: Session, request: Request) -> None:
-    """Say what a pull would fetch."""
+    """Say what a pull would fetch, and whether there is room for it."""
     from qwen3cli.models.http import Http
 
     with Http() as http, TransferProgress(session) as progress:
-        pull = _decided(session, request, http)
-        missing = Fetcher(pull, session.store, session.config.paths.downloads, http, progress).missing()
-    if session.as_json:
-        session.console.json({"event": "plan", **_as_json(pull), "missing_bytes": missing})
-        return
-    rows = [(file.name, size(file.size), (file.sha256 or "not known")[:12]) for file in pull.files]
-    session.console.table(rows, ("FILE", "SIZE", "SHA256"), right=(1,))
-    session.console.result("\n")
-    becomes = f"{pull.name}, converted to {pull.recipe}" if pull.recipe else pull.name
-    facts = [
-        (
-            "from",
-            f"{pull.listing.source} on {pull.hub.title}, revision {pull.listing.revision[:12] or 'not known'}",
-        ),
-        ("becomes", becomes),
-        ("to download", f"{size(missing)} of {size(pull.size)}"),
-        *([("chosen", f"{pull.label}: {pull.reason}")] if pull.reason else []),
-        *(
-            [("installed", "yes, and up to date" if pull.current else "an older one")]
-            if pull.installed
-            else []
-        ),
-    ]
-    session.console.table(facts)
+        pull = _decided(session, request, http, progress)
+        fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
+        missing, problems = fetcher.missing(), list[str]()
+        for check in (lambda: _check_memory(session, request, pull), fetcher.check_room):
+            try:
+                check()
+            except NotEnough as error:
+                problems.append(error.message)
+    show_plan(session, pull, missing, problems)
 
 
 @contextmanager
@@ -108,18 +90,20 @@ def fetched_checkpoint(session: Session, reference: ModelRef) -> Generator[tuple
 
     with Http() as http, TransferProgress(session) as progress:
         # Which files make a checkpoint does not depend on what it is converted to.
-        pull = _decided(session, Request(reference, recipe="bf16"), http)
+        pull = _decided(session, Request(reference, recipe="bf16"), http, progress)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
         with fetcher.checkpoint() as folder:
             progress.end()
             yield folder, fetcher.origin
 
 
-def _decided(session: Session, request: Request, http: Http) -> Pull:
+def _decided(session: Session, request: Request, http: Http, progress: TransferProgress) -> Pull:
     def runs_well(size: int, member: Member | None) -> bool:
         return machines.runs_well(size, member, _machine())
 
-    return decide(request, session.store, http, runs_well, session.notice)
+    pull = decide(request, session.store, http, runs_well, progress)
+    progress.end()
+    return pull
 
 
 @functools.cache
@@ -151,19 +135,26 @@ def _converted(session: Session, pull: Pull, fetcher: Fetcher, progress: Transfe
     return entry
 
 
-def _check_memory(session: Session, pull: Pull) -> None:
-    """Raises `NotEnough` for a model that this machine could never load, and warns of one that it hardly could."""
+def _check_memory(session: Session, request: Request, pull: Pull) -> None:
+    """Raises `NotEnough` for a model that this machine could not run, or hardly, if nobody asked for just this one."""
     need, have = pull.result_bytes, machines.total_memory()
     # Only where main memory is not enough, a GPU is asked for its own.
     if need > have:
         have += sum(_machine().gpus)
-    if need > have:
-        raise NotEnough(
-            f"`{pull.source}` has {size(need)} of weights, and this machine has {size(have)} of memory",
-            "choose a smaller quantization or model; `--force` downloads it all the same",
-        )
-    if not machines.runs_well(need, pull.member, _machine()):
-        session.notice(f"{size(need)} of weights leave little of this machine's memory: see `qwen3 plan`")
+    what = f"`{pull.source}` has {size(need)} of weights"
+    if need <= have and machines.runs_well(need, pull.member, _machine()):
+        return
+    chosen = request.reference.wanted or request.recipe or pull.installed
+    if need <= have and chosen:
+        session.notice(f"{what}, which leaves little of this machine's {size(have)} of memory")
+        return
+    smaller = pull.member and smaller_member(pull.member, _machine(), machines.LEAST_CONTEXT)
+    better = f"`qwen3 pull {smaller[0].name}` fits" if smaller else "`qwen3 plan 4b` shows what a model needs"
+    much = "too much for" if need > have else "too much to run well in"
+    raise NotEnough(
+        f"{what}, {much} this machine's {size(have)} of memory",
+        f"{better}; `--force` downloads it all the same",
+    )
 
 
 def _is_whole(session: Session, entry: Entry) -> bool:
@@ -173,39 +164,3 @@ def _is_whole(session: Session, entry: Entry) -> bool:
     except QwenError:
         return False
     return True
-
-
-def _say_current(session: Session, pull: Pull, entry: Entry) -> None:
-    if session.as_json:
-        session.console.json({"event": "done", "current": True, **_as_json(pull)})
-    else:
-        session.console.talk(
-            f"`{entry.name}` is installed and up to date; `qwen3 chat {shlex.quote(entry.name)}` runs it"
-        )
-
-
-def _say_installed(session: Session, pull: Pull, entry: Entry, *, checked: bool) -> None:
-    if session.as_json:
-        session.console.json(
-            {"event": "done", "current": False, **_as_json(pull), "bytes": entry.facts.file_bytes}
-        )
-        return
-    for file in pull.files:
-        if file.sha256 and checked:
-            session.console.talk(f"checked {file.name}: sha256 {file.sha256}")
-    what = f"{size(entry.facts.file_bytes)}, {entry.facts.quantization}"
-    session.console.talk(f"installed {entry.name} ({what}); `qwen3 chat {shlex.quote(entry.name)}` runs it")
-
-
-def _as_json(pull: Pull) -> dict[str, Any]:
-    files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in pull.files]
-    return {
-        "name": pull.name,
-        "source": pull.source,
-        "hub": pull.hub.title,
-        "revision": pull.listing.revision,
-        "quantization": pull.label,
-        "reason": pull.reason,
-        "files": files,
-        "bytes": pull.size,
-    }

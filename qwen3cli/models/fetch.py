@@ -29,7 +29,7 @@ from qwen3cli.models.download import (
 )
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.installed import is_from
-from qwen3cli.models.pull import Pull
+from qwen3cli.models.pull import Pull, Steps
 from qwen3cli.models.store import Entry, ModelStore, Origin
 from qwen3cli.models.variants import HubFile
 from qwen3cli.models.workshop import translated
@@ -41,12 +41,8 @@ _MARGIN = 64 << 20
 """Bytes that stay free for everybody else."""
 
 
-class FetchWatch(Watch, Protocol):
+class FetchWatch(Watch, Steps, Protocol):
     """Who wants to know how it goes: a `Watch` that is told which file it is about."""
-
-    def begin(self, name: str) -> None:
-        """From now on it is about this file, or this step."""
-        ...
 
 
 class Fetcher:
@@ -82,7 +78,7 @@ class Fetcher:
         if cached:
             self.checked = True
             return self._store.register(self._pull.name, cached, self.origin, check=self.check)
-        self._check_room(self.missing(), 0)
+        self.check_room()
         with self._claims() as claims:
             done = self._installed_meanwhile() or self._put(claims)
             for claim in claims.values():
@@ -94,7 +90,7 @@ class Fetcher:
 
         What another process has installed meanwhile is taken.
         """
-        self._check_room(self.missing(), self._pull.result_bytes)
+        self.check_room()
         with self._claims() as claims:
             done = self._installed_meanwhile() or build(self._assembled(claims))
             self._remove_folder()
@@ -103,10 +99,33 @@ class Fetcher:
     @contextmanager
     def checkpoint(self) -> Generator[Path]:
         """Fetch a checkpoint; gives its folder, which is gone after the block unless that failed."""
-        self._check_room(self.missing(), 0)
+        self._check_disk(self._downloads, self.missing())
         with self._claims() as claims:
             yield self._assembled(claims)
             self._remove_folder()
+
+    def check_room(self) -> None:
+        """Raise `NotEnough` unless what is missing has room in the downloads folder, and the model in the store."""
+        downloads, store = self.missing(), self._pull.result_bytes if self._pull.recipe else 0
+        with translated(self._downloads):
+            apart = (
+                len({_there(folder).stat().st_dev for folder in (self._downloads, self._store.folder)}) > 1
+            )
+        # Files cannot be linked from disk to disk: they are copied.
+        places = [(self._downloads, downloads), (self._store.folder, self._pull.result_bytes)]
+        for folder, need in places if apart else [(self._downloads, downloads + store)]:
+            self._check_disk(folder, need)
+
+    def _check_disk(self, folder: Path, need: int) -> None:
+        with translated(folder):
+            free = shutil.disk_usage(_there(folder)).free
+        lacking = need + _MARGIN - free
+        if need and lacking > 0:
+            raise NotEnough(
+                f"`{self._pull.name}` needs {_megabytes(need + _MARGIN)} MB on the disk of {folder}, which has"
+                f" {_megabytes(free)} MB free",
+                f"free {_megabytes(lacking)} MB, choose a smaller quantization, or set `QWEN3_HOME`",
+            )
 
     def check(self, facts: ModelFacts) -> None:
         """Raise `InvalidFile` for a model of another kind than the family's name promises."""
@@ -168,7 +187,12 @@ class Fetcher:
             self._watch.begin(f"checking {self._remote[path].name}")
             if claim.adopt(known, self._watch):
                 break
-        self._watch.begin(self._remote[path].name)
+        remote = self._remote[path]
+        number = f"{list(self._files).index(path) + 1}/{len(self._files)} " if len(self._files) > 1 else ""
+        there = bytes_there(remote, self._downloads)
+        if 0 < there < (remote.size or 0):
+            self._watch.said(f"continuing `{remote.name}` at {_megabytes(there)} MB")
+        self._watch.begin(f"{number}{remote.name}")
         try:
             return claim.fetch(self._http, self._watch)
         except HttpRefusal as refusal:
@@ -214,31 +238,6 @@ class Fetcher:
                 return entry
         return None
 
-    def _check_room(self, downloads: int, store: int) -> None:
-        """Raises `NotEnough` unless so many bytes have room in the downloads folder, and in the store."""
-        places = {self._downloads: downloads, self._store.folder: store}
-        with translated(self._downloads):
-            for folder in places:
-                folder.mkdir(parents=True, exist_ok=True)
-            disks = {folder: folder.stat().st_dev for folder in places}
-            if len(set(disks.values())) == 1:
-                places = {self._downloads: downloads + store}
-            elif self._pull.recipe is None:
-                # Files cannot be linked from disk to disk: they are copied.
-                places[self._store.folder] = self._pull.size
-            for folder, need in places.items():
-                self._check_disk(folder, need)
-
-    def _check_disk(self, folder: Path, need: int) -> None:
-        free = shutil.disk_usage(folder).free
-        lacking = need + _MARGIN - free
-        if need and lacking > 0:
-            raise NotEnough(
-                f"`{self._pull.name}` needs {_megabytes(need + _MARGIN)} MB on the disk of {folder}, which has"
-                f" {_megabytes(free)} MB free",
-                f"free {_megabytes(lacking)} MB, choose a smaller quantization, or set `QWEN3_HOME`",
-            )
-
     def _folder(self) -> Path:
         """Where a checkpoint is put together; its last part becomes the model's name, as of any checkpoint."""
         listing = self._pull.listing
@@ -272,6 +271,11 @@ def sweep_downloads(folder: Path, older_than_s: float) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.suffix in (".part", ".whole", ".bad") and path.stat().st_mtime < limit:
                 discard_key(folder, path.stem)
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the one above it that is there already."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def _megabytes(size: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from converters.recipes import RECIPES
 from qwen3cli.errors import ModelNotFound, NetworkError, UsageError
@@ -41,6 +42,18 @@ _CHECKPOINT = re.compile(
 _WEIGHTS = ".safetensors"
 _LIKE = catalog.FAMILY["8b"]
 """What checkpoints outside of the family are reckoned like."""
+
+
+class Steps(Protocol):
+    """Who wants to know what is going on."""
+
+    def begin(self, name: str) -> None:
+        """A step, or a file, has begun."""
+        ...
+
+    def said(self, text: str) -> None:
+        """Something that the person should know."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -120,17 +133,12 @@ RunsWell = Callable[[int, "Member | None"], bool]
 """Judges the bytes of a model for this machine."""
 
 
-def decide(
-    request: Request, store: ModelStore, http: Http, runs_well: RunsWell, tell: Callable[[str], None]
-) -> Pull:
-    """Ask the hub and choose. Raises `ModelNotFound`, `NetworkError`, `UsageError`.
-
-    `tell` gets what the person should know.
-    """
+def decide(request: Request, store: ModelStore, http: Http, runs_well: RunsWell, watch: Steps) -> Pull:
+    """Ask the hub and choose. Raises `ModelNotFound`, `NetworkError`, `UsageError`."""
     reference = request.reference
     recipe = _asked_recipe(request)
     hubs = hubs_of(reference, request.source, http, checkpoint=recipe is not None)
-    hub, listing = _listing(hubs, tell)
+    hub, listing = _listing(hubs, watch)
     member = catalog.FAMILY[reference.place] if reference.kind == "family" else None
     variants = find_variants(listing.files)
     if recipe is not None or not variants:
@@ -168,15 +176,16 @@ def _recipe(name: str) -> str:
     return recipe
 
 
-def _listing(hubs: Sequence[Hub], tell: Callable[[str], None]) -> tuple[Hub, Listing]:
+def _listing(hubs: Sequence[Hub], watch: Steps) -> tuple[Hub, Listing]:
     """The listing of the first hub that can be reached."""
     for number, hub in enumerate(hubs, 1):
+        watch.begin(f"asking {hub.title}")
         try:
             return hub, hub.listing()
         except Unreachable as error:
             if number == len(hubs):
                 raise
-            tell(f"{error.message}; trying {hubs[number].title}")
+            watch.said(f"{error.message}; trying {hubs[number].title}")
     raise AssertionError("there is always a hub")
 
 

@@ -6,12 +6,17 @@ from qwen3cli.errors import Interrupted
 from qwen3cli.terminal.console import Console
 
 
+def can_ask(console: Console) -> bool:
+    """Whether a person can read a question and type an answer."""
+    return console.stdin_is_terminal and console.stderr_is_terminal
+
+
 def confirm(console: Console, question: str) -> bool:
     """Whether the person says yes, which a bare Enter does, too; no where nobody can be asked.
 
     Raises `Interrupted` on Ctrl-C.
     """
-    if console.stdin is None or not (console.stdin_is_terminal and console.stderr_is_terminal):
+    if console.stdin is None or not can_ask(console):
         return False
     while True:
         console.fresh_line()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from converters import convert
+from qwen3cli.models.machines import total_memory
 from qwen3cli.models.store import ModelStore
 from tests.conftest import Run
 from tests.converters.checkpoints import Model, make_checkpoint
@@ -21,7 +22,7 @@ from tests.hubs.kaggle import Kaggle
 from tests.hubs.modelscope import ModelScope
 from tests.hubs.olah import Olah
 from tests.hubs.repository import Repository
-from tests.hubs.serving import Server, file_response
+from tests.hubs.serving import Fault, Request, Response, Server, file_response, json_response
 from tests.models.stored import shards
 
 NOWHERE = "http://127.0.0.1:9"
@@ -84,7 +85,7 @@ def test_a_family_name_becomes_a_model(home: Home, hub: Hub, weights: bytes) -> 
     done = home("pull", "8B", HF_ENDPOINT=hub.url)
     assert (done.returncode, done.stdout) == (0, "")
     sha256 = Repository("a/b", {"x": weights}).sha256("x")
-    assert f"checked {FILE}: sha256 {sha256}" in done.stderr
+    assert f"checked {FILE}: its SHA-256 is the hub's ({sha256[:12]}...)" in done.stderr
     assert "installed 8b" in done.stderr
     entry = home.store.get("8b")
     assert entry.facts.path.name == FILE
@@ -219,6 +220,45 @@ def test_a_dry_run_downloads_nothing(home: Home, hub: Hub, weights: bytes) -> No
     assert (plan["name"], plan["bytes"], plan["missing_bytes"]) == ("8b", len(weights), len(weights))
     assert hub.storage.server.asked() == []
     assert home.store.entries() == []
+
+
+def claiming(size: int) -> Fault:
+    """A listing that says of every file that it has so many bytes."""
+
+    def fault(_: Request, response: Response) -> Response:
+        entries = json.loads(response.body)
+        for entry in entries:
+            entry["size"] = size
+            entry.get("lfs", {})["size"] = size
+        return json_response(entries)
+
+    return fault
+
+
+def test_what_the_memory_cannot_hold_is_refused_before_the_first_byte(home: Home, hub: Hub) -> None:
+    hub.server.inject(claiming(10**15), "/tree/")
+    for text in ("8b", "8b:q8_0", GGUF):
+        done = home("pull", text, HF_ENDPOINT=hub.url)
+        assert done.returncode == 6, done.stderr
+        assert "has 1000 TB of weights, too much for this machine's" in done.stderr
+    assert "fits; `--force` downloads it all the same" in home("pull", "8b", HF_ENDPOINT=hub.url).stderr
+    forced = home("pull", "8b", "--force", HF_ENDPOINT=hub.url)
+    assert forced.returncode == 6
+    assert "MB on the disk of" in forced.stderr
+    dry = home("pull", "8b", "--dry-run", HF_ENDPOINT=hub.url)
+    assert dry.returncode == 0
+    assert dry.stderr.count("note: ") == 2
+    assert hub.storage.server.asked() == []
+
+
+def test_what_would_hardly_run_is_taken_only_if_it_is_asked_for(home: Home, hub: Hub) -> None:
+    hub.server.inject(claiming(total_memory() - 1), "/tree/")
+    done = home("pull", "8b", HF_ENDPOINT=hub.url)
+    assert done.returncode == 6, done.stderr
+    assert "too much to run well in this machine's" in done.stderr
+    asked = home("pull", "8b:q8_0", "--dry-run", HF_ENDPOINT=hub.url)
+    assert "which leaves little of this machine's" in asked.stderr
+    assert hub.storage.server.asked() == []
 
 
 def test_json_tells_scripts_what_happens(home: Home, hub: Hub, weights: bytes) -> None:

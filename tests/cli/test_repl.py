@@ -80,21 +80,30 @@ def first_chat(home: Path, endpoint: str = "http://127.0.0.1:9") -> Tty:
     return Tty(["qwen3cli", "chat"], columns=100, lines=40, QWEN3_HOME=str(home), **hubs)
 
 
-def test_with_nothing_installed_a_model_is_offered_and_the_demo_opens(tmp_path: Path) -> None:
-    with first_chat(tmp_path) as terminal:
-        terminal.wait("no model is installed: download 0.6b now? [Y/n]")
+@pytest.fixture
+def hub(demo_q8_0: Path) -> Iterator[Hub]:
+    small = Repository("Qwen/Qwen3-0.6B-GGUF", {"Qwen3-0.6B-Q8_0.gguf": demo_q8_0.read_bytes()})
+    with Hub(small) as hub:
+        yield hub
+
+
+OFFER = "(n opens the demo): download 0.6b (4.2 MB, Q8_0) from Hugging Face? [Y/n]"
+
+
+def test_with_nothing_installed_a_model_is_offered_and_the_demo_opens(tmp_path: Path, hub: Hub) -> None:
+    with first_chat(tmp_path, hub.url) as terminal:
+        terminal.wait(OFFER)
         terminal.type("what\r")
         terminal.type("n\r")
         terminal.wait("this is the built-in demo; `qwen3 pull 0.6b` installs a real model")
         terminal.wait(PROMPT)
         terminal.type("/bye\r")
         assert terminal.end() == 0
+    assert hub.storage.server.asked() == []
 
 
 def test_where_no_hub_can_be_reached_the_demo_opens(tmp_path: Path) -> None:
     with first_chat(tmp_path) as terminal:
-        terminal.wait("[Y/n]")
-        terminal.type("\r")
         terminal.wait("ModelScope cannot be reached")
         terminal.wait("built-in demo")
         terminal.wait(PROMPT)
@@ -102,12 +111,9 @@ def test_where_no_hub_can_be_reached_the_demo_opens(tmp_path: Path) -> None:
         assert terminal.end() == 0
 
 
-def test_a_person_gets_the_model_that_is_missing(tmp_path: Path, demo_q8_0: Path) -> None:
-    with (
-        Hub(Repository("Qwen/Qwen3-0.6B-GGUF", {"Qwen3-0.6B-Q8_0.gguf": demo_q8_0.read_bytes()})) as hub,
-        first_chat(tmp_path, hub.url) as terminal,
-    ):
-        terminal.wait("[Y/n]")
+def test_a_person_gets_the_model_that_is_missing(tmp_path: Path, hub: Hub) -> None:
+    with first_chat(tmp_path, hub.url) as terminal:
+        terminal.wait(OFFER)
         terminal.type("\r")
         terminal.wait("installed 0.6b")
         terminal.wait(PROMPT)

@@ -63,6 +63,8 @@ class Shelf:
 class Told(Watcher):
     """A watch that is told which file it is about, too."""
 
+    begun = ""
+
     def begin(self, name: str) -> None:
         self.begun = name
 
@@ -249,7 +251,7 @@ def test_an_unreachable_hub_gives_way_to_the_next(tmp_path: Path, monkeypatch: p
         request = Request(ModelRef.parse("a/b"))
         pull = decide(request, ModelStore(tmp_path), http, lambda size, member: True, told)
     assert pull.hub is here
-    assert told.told == ["Away cannot be reached; trying Shelf"]
+    assert told.says == ["Away cannot be reached; trying Shelf"]
     assert told.begun == "asking Shelf"
 
 
