@@ -7,14 +7,11 @@ said. Knows nothing of hubs.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -25,9 +22,10 @@ from qwen3cli.models.hitches import Hitch, Patience
 from qwen3cli.models.http import Answer, Http
 from qwen3cli.models.partial import CHUNK, Partial, Places, Version, check_room
 from qwen3cli.models.placing import link_or_copy
+from qwen3cli.models.remote import RemoteFile
 from qwen3cli.models.spans import Span
 from qwen3cli.models.transfer import Transfer, new_hash
-from qwen3cli.models.workshop import translated
+from qwen3cli.models.workshop import open_lock, translated
 
 _LARGE: Final = 32_000_000
 """Bytes from which on a file comes over several connections."""
@@ -40,21 +38,6 @@ _LOOK_S: Final = 0.5
 
 _held: Final = set[tuple[int, Path]]()
 """The locks of each thread, which would wait for itself otherwise."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file as a hub lists it; `name` is for people and never a path, `headers` are for the origin of `url` only.
-
-    `git` is git's id of the content, which stands in for a SHA-256 that the hub does not list.
-    """
-
-    name: str
-    url: str
-    size: int | None
-    sha256: str | None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    git: str | None = None
 
 
 class Watch(Protocol):
@@ -74,11 +57,12 @@ class WrongBytes(NetworkError):
 
 
 class Claim:
-    """The right to fetch a file; no other process has it meanwhile."""
+    """The right to fetch a file; no other process has it meanwhile. `sha256` is that of what was fetched."""
 
     def __init__(self, file: RemoteFile, places: Places) -> None:
         self._file = file
         self._places = places
+        self.sha256 = file.sha256 and file.sha256.lower()
 
     def fetch(self, http: Http, watch: Watch, *, connections: int = 4) -> Path:
         """The whole, verified file; the caller moves it away before the claim ends, or finds it there later."""
@@ -86,6 +70,9 @@ class Claim:
         if whole:
             self._places.clear("map", "part", "bad")
             size = whole.stat().st_size
+            if self.sha256 is None:
+                with translated(whole):
+                    self.sha256 = digest(whole, "sha256", watch)
             watch.moved(size, size)
             return whole
         source = Source(http, self._file)
@@ -103,7 +90,7 @@ class Claim:
 
     def adopt(self, path: Path, watch: Watch) -> bool:
         """Take a file of this machine instead, if its bytes are those that the hub lists; whether they are."""
-        kind, _, expected = _listed(self._file).partition(":")
+        kind, _, expected = self._file.checksum.partition(":")
         try:
             if not kind or digest(path, kind, watch) != expected:
                 return False
@@ -197,9 +184,9 @@ class Claim:
         self, partial: Partial, transfer: Transfer, span: Span | None, answer: Answer | None, watch: Watch
     ) -> Path:
         name = self._file.name
-        wanted = _listed(self._file) or partial.version.digest
+        wanted = self._file.checksum or partial.version.digest
         kind, _, expected = wanted.partition(":")
-        found = transfer.run(span, answer, [kind] if kind else [])
+        found = transfer.run(span, answer, {kind or "sha256", "sha256"})
         if not kind:
             watch.said(f"nobody says what checksum `{name}` should have: only its size could be checked")
         elif found[kind] != expected:
@@ -208,6 +195,7 @@ class Claim:
                 f"`{name}` is not what it should be: its {kind} is {found[kind]}, not {expected}",
                 f"pull it again, perhaps from another source; what came is kept as {bad}",
             )
+        self.sha256 = found["sha256"]
         return partial.commit()
 
 
@@ -220,13 +208,6 @@ def digest(path: Path, kind: str, watch: Watch) -> str:
             hasher.update(file.read(CHUNK))
             watch.moved(min(done + CHUNK, size), size)
     return hasher.hexdigest()
-
-
-def _listed(file: RemoteFile) -> str:
-    """The checksum that the hub lists, as `sha256:HEX` or `git:HEX`."""
-    if file.sha256:
-        return f"sha256:{file.sha256.lower()}"
-    return f"git:{file.git.lower()}" if file.git else ""
 
 
 def download(http: Http, file: RemoteFile, folder: Path, watch: Watch, *, connections: int = 4) -> Path:
@@ -244,7 +225,7 @@ def claimed(file: RemoteFile, folder: Path, watch: Watch) -> Generator[Claim]:
 
     Files of equal bytes are one download: who has the right to one of them has it to the others.
     """
-    places = _places(file, folder)
+    places = file.places(folder)
     ours = threading.get_ident(), places["lock"]
     if ours in _held:
         yield Claim(file, places)
@@ -268,12 +249,12 @@ def claimed(file: RemoteFile, folder: Path, watch: Watch) -> Generator[Claim]:
 
 def bytes_there(file: RemoteFile, folder: Path) -> int:
     """How much of it is on the disk, whoever is fetching it."""
-    return _places(file, folder).held()
+    return file.places(folder).held()
 
 
 def discard(file: RemoteFile, folder: Path) -> None:
     """Drops whatever is there of it, unless somebody is fetching it."""
-    discard_key(folder, _places(file, folder).key)
+    discard_key(folder, file.places(folder).key)
 
 
 def discard_key(folder: Path, key: str) -> None:
@@ -284,19 +265,11 @@ def discard_key(folder: Path, key: str) -> None:
         _unlock(places, descriptor)
 
 
-def _places(file: RemoteFile, folder: Path) -> Places:
-    """Listings are not trusted: what they say becomes the name of a file."""
-    key = (file.sha256 or hashlib.sha256(f"{file.url}\n{file.size}".encode()).hexdigest()).lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", key) or (file.size or 0) < 0:
-        raise NetworkError(f"`{file.name}` is listed with a size or a checksum that cannot be")
-    return Places(folder, key)
-
-
 def _locked(places: Places) -> int | None:
     """A descriptor that holds the lock; None while another process has it."""
     with translated(places.folder):
         while True:
-            descriptor = os.open(places["lock"], os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = open_lock(places["lock"])
             if not lock(descriptor):
                 os.close(descriptor)
                 return None

@@ -10,7 +10,7 @@ import hashlib
 import threading
 import time
 import zlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -54,7 +54,7 @@ class Transfer:
         self._last_said = ""
         self._told_at = 0.0
 
-    def run(self, span: Span | None, opening: Answer | None, hashes: Sequence[str]) -> Mapping[str, str]:
+    def run(self, span: Span | None, opening: Answer | None, hashes: Collection[str]) -> Mapping[str, str]:
         """Fetches what is missing, with the first answer for its span if there is one; gives the hashes asked for."""
         found = {name: new_hash(name, self._partial.version.size) for name in hashes}
         first = (span, opening)

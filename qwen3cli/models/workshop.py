@@ -30,7 +30,7 @@ def alone(folder: Path) -> Generator[None]:
     """No other process changes `folder` during the block, which must be short; system errors become ours."""
     with translated(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = _open_lock(folder / _LOCK)
+        descriptor = open_lock(folder / _LOCK)
         try:
             lock(descriptor, wait=True)
             yield
@@ -45,7 +45,7 @@ def unfinished(folder: Path) -> Generator[Path]:
     mark = Path(f"{fresh}{_LOCK}")
     with alone(folder):
         sweep(folder)
-        descriptor = _open_lock(mark)
+        descriptor = open_lock(mark)
         try:
             lock(descriptor)
             fresh.mkdir()
@@ -67,7 +67,8 @@ def _leave(fresh: Path, mark: Path, descriptor: int) -> None:
         mark.unlink(missing_ok=True)
 
 
-def _open_lock(path: Path) -> int:
+def open_lock(path: Path) -> int:
+    """A descriptor of a file to be locked, which is made if need be; raises `OSError` for a link."""
     return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
 
 

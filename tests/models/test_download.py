@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Generator
 from dataclasses import replace
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from qwen3cli.errors import NetworkError
-from qwen3cli.models.download import WrongBytes, bytes_there, discard
-from qwen3cli.models.http import HttpRefusal
+from qwen3cli.models.download import WrongBytes, bytes_there, claimed, discard
+from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.partial import CHUNK
 from tests.hubs.faults import (
     flip,
@@ -221,3 +222,19 @@ def test_an_etag_that_changes_all_the_time(shop: Shop, tmp_path: Path) -> None:
     assert "has changed" in watch.says[0]
     with pytest.raises(NetworkError, match="something else each time"):
         fetch(replace(file, sha256=None), tmp_path)
+
+
+@pytest.mark.parametrize("listed", ["sha256", "git", "nothing"])
+def test_a_claim_knows_the_sha256_of_what_it_fetched(shop: Shop, tmp_path: Path, listed: str) -> None:
+    data = some_bytes(SMALL)
+    file = shop.put("/m.gguf", data)
+    wanted = file.sha256
+    if listed != "sha256":
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        file = replace(file, sha256=None, git=blob if listed == "git" else None)
+    # The second one finds the file that the first one has left.
+    for _ in range(2):
+        with claimed(file, tmp_path, Watcher()) as claim, Http(HASTE) as http:
+            claim.fetch(http, Watcher())
+            assert claim.sha256 == wanted
+    assert shop.sent() == SMALL

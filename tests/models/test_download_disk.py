@@ -298,3 +298,17 @@ def test_any_call_may_fail(
         assert lying(folder) == ["whole"]
         at += 1
     assert at > (15 if begun else 30)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_link_in_the_place_of_a_lock_is_not_followed(shop: Shop, tmp_path: Path, there: bool) -> None:
+    file = shop.put("/m.gguf", some_bytes(10))
+    outside, folder = tmp_path / "outside", tmp_path / "downloads"
+    folder.mkdir()
+    if there:
+        outside.write_text("mine")
+    (folder / f"{file.sha256}.lock").symlink_to(outside)
+    with pytest.raises(QwenError):
+        fetch(file, folder)
+    assert outside.exists() == there
+    assert shop.sent() == 0

@@ -1,0 +1,43 @@
+"""A file as a hub lists it, and under which key it lies while it comes. Nothing of a listing is trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwen3cli.errors import NetworkError
+from qwen3cli.models.partial import Places
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """`name` is for people and never a path, `headers` are for the origin of `url` only.
+
+    `git` is git's id of the content, which stands in for a SHA-256 that the hub does not list.
+    """
+
+    name: str
+    url: str
+    size: int | None
+    sha256: str | None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    git: str | None = None
+
+    @property
+    def checksum(self) -> str:
+        """What the hub lists, as `sha256:HEX` or `git:HEX`; "" for nothing."""
+        if self.sha256:
+            return f"sha256:{self.sha256.lower()}"
+        return f"git:{self.git.lower()}" if self.git else ""
+
+    def places(self, folder: Path) -> Places:
+        """Where it lies in `folder`; raises `NetworkError` for figures that cannot be."""
+        plain = f"{self.url}\n{self.size}".encode()
+        key = (self.sha256 or hashlib.sha256(plain).hexdigest()).lower()
+        # What listings say becomes the name of a file.
+        if not re.fullmatch(r"[0-9a-f]{64}", key) or (self.size or 0) < 0:
+            raise NetworkError(f"`{self.name}` is listed with a size or a checksum that cannot be")
+        return Places(folder, key)
