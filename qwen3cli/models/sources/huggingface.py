@@ -10,8 +10,9 @@ import os
 import re
 import warnings
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
@@ -160,7 +161,10 @@ def _as_file(entry: Any) -> HubFile | None:
     path, lfs = text_in(entry["path"]), entry.get("lfs")
     if lfs is None:
         return HubFile(path, bytes_in(entry["size"]), git=hash_in(entry.get("oid"), 40))
-    return HubFile(path, bytes_in(lfs["size"]), hash_in(text_in(lfs["oid"]), 64))
+    sha256 = hash_in(lfs["oid"], 64)
+    if sha256 is None:
+        raise ValueError
+    return HubFile(path, bytes_in(lfs["size"]), sha256)
 
 
 def _license(tags: Any) -> str:
@@ -175,9 +179,9 @@ def _home() -> Path:
 
 @contextmanager
 def _undisturbed() -> Generator[None]:
-    """Keeps what huggingface_hub warns of from the terminal; what it cannot read is a setting's fault."""
+    """Keeps what huggingface_hub warns of or prints to itself; what it cannot read is a setting's fault."""
     endpoint_of("HF_ENDPOINT", _ENDPOINT)  # Its import fails, and prints, where this is no address.
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         try:
             yield
@@ -199,7 +203,7 @@ def _endpoint() -> str:
     with _undisturbed():
         from huggingface_hub import constants
 
-        return endpoint_of("HF_ENDPOINT", constants.ENDPOINT or _ENDPOINT)
+        return endpoint_of("HF_ENDPOINT", constants.ENDPOINT.strip() or _ENDPOINT)
 
 
 def _token() -> str:
