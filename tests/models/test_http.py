@@ -11,9 +11,9 @@ import pytest
 
 from qwen3cli.errors import NetworkError, UsageError
 from qwen3cli.models.download import WrongBytes
-from qwen3cli.models.hitches import Hitch, HttpRefusal, host_of, without_secrets
+from qwen3cli.models.hitches import Barrier, Hitch, HttpRefusal, host_of, without_secrets
 from qwen3cli.models.http import Http, target_of
-from tests.hubs.faults import refuse, stall, truncate
+from tests.hubs.faults import error_page, gzipped, refuse, stall, truncate
 from tests.hubs.serving import Fault, Response, json_response
 from tests.models.fetching import HASTE, LARGE, SMALL, Shop, Watcher, fetch, some_bytes
 
@@ -143,6 +143,7 @@ def answering(status: int, body: bytes, **headers: str) -> Fault:
             answering(499, b'{"error": "no\\u001b[31m"}', content_type="application/json"),
             "refuses: 499 unknown",
         ),
+        (gzipped(), r"sends its answer packed \(gzip\)"),
         (truncate(1), "broke off"),
         (stall(1), "sent nothing for 0.3 s"),
     ],
@@ -178,11 +179,42 @@ def test_proxies_come_from_the_environment(hub: Shop, monkeypatch: pytest.Monkey
     for proxy, said in (
         ("gopher://x", "settings of the network"),
         ("socks5://x", "SOCKS"),
-        ("http://x:y", "settings"),
+        ("http://me:secret/1@x", "name a proxy whose address is none"),
     ):
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        with Http(HASTE) as http, pytest.raises(UsageError, match=said):
+        with Http(HASTE) as http, pytest.raises(UsageError, match=said) as error:
             http.json("http://models.invalid/list")
+        assert "secret" not in error.value.message
+
+
+def test_what_stands_between_us_and_a_server_is_told_apart(hub: Shop, http: Http) -> None:
+    """Another hub may be asked then, which no wrong bytes of this one may lead to."""
+    hub.put("/list", b"[]")
+    for fault, barred in ((error_page(), True), (gzipped(), True), (refuse(403), False)):
+        hub.heal()
+        hub.inject(fault)
+        with pytest.raises(NetworkError) as error:
+            http.json(f"{hub.url}/list")
+        assert isinstance(error.value, Barrier) == barred
+    assert len(hub.asked()) == 3
+
+
+def test_what_a_server_says_is_one_line_and_unpacked_by_nobody(hub: Shop, http: Http) -> None:
+    hub.inject(lambda _, __: json_response({"error": "no\n\n  way", "x": "y"}, 400, {"x-error-code": "Bad"}))
+    with pytest.raises(HttpRefusal, match=r"400 Bad Request: no way$") as error:
+        http.json(f"{hub.url}/x")
+    assert error.value.code == "Bad"
+    hub.inject(gzipped())
+    with pytest.raises(HttpRefusal, match=r"400 Bad Request$"):
+        http.json(f"{hub.url}/x")
+
+
+def test_nothing_is_asked_when_that_is_forbidden(hub: Shop, http: Http) -> None:
+    http.forbid(NetworkError("offline"))
+    for ask in (http.json, http.document, http.stream):
+        with pytest.raises(NetworkError, match="offline"):
+            ask(f"{hub.url}/x")
+    assert hub.asked() == []
 
 
 SUMS = {

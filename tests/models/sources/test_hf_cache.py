@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3cli.models.sources.hf_cache import find_cached
+from qwen3cli.models.sources.hf_cache import cached_files, find_cached
 from qwen3cli.models.sources.others import find_models
 from tests.models.sources.elsewhere import COMMIT, OLDER, WEIGHTS, cached, digest_of, put
 
@@ -61,6 +61,7 @@ def test_of_several_revisions_the_newest_counts(tmp_path: Path) -> None:
         ({"XDG_CACHE_HOME": "~/xdg", "HF_HOME": "~/hf"}, "hf/hub"),
         ({"HF_HOME": "~/hf", "HUGGINGFACE_HUB_CACHE": "~/before"}, "before"),
         ({"HUGGINGFACE_HUB_CACHE": "~/before", "HF_HUB_CACHE": "~/today"}, "today"),
+        ({"PLACE": "~/some", "HF_HOME": "$PLACE/${PLACE2}x$NONE", "PLACE2": "y"}, "some/yx$NONE/hub"),
     ],
 )
 def test_the_folder_is_the_one_that_huggingface_hub_takes(
@@ -180,3 +181,17 @@ def test_nothing_outside_of_the_cache_is_found_in_it(
     os.mkfifo(snapshot.parent.parent / "refs" / "piped")
     assert find_cached(REPOSITORY, FILE, "main", {}, tmp_path) is not None
     assert find_cached(repository, file, revision, {}, tmp_path) is None
+    if file == FILE:
+        assert cached_files(repository, revision, {}, tmp_path)[1] == []
+
+
+def test_nothing_outside_of_the_cache_is_listed(tmp_path: Path) -> None:
+    snapshot = cached(hub_of(tmp_path), REPOSITORY, FILE).parent
+    secret = put(tmp_path / "blobs" / digest_of(b"secret"))
+    (snapshot / "out.gguf").symlink_to(secret)
+    (snapshot / "up").symlink_to("../..")
+    (snapshot / "loop.gguf").symlink_to("loop.gguf")
+    os.mkfifo(snapshot / "pipe.gguf")
+    commit, files = cached_files(REPOSITORY, "main", {}, tmp_path)
+    assert commit == COMMIT
+    assert [(file.path, file.size, file.sha256) for file in files] == [(FILE, 32, digest_of(WEIGHTS))]
