@@ -175,7 +175,7 @@ def _show_list(session: Session, found: Sequence[Found], passed: Sequence[str]) 
         session.console.json([_as_json(model, name) for model, name in zip(found, names, strict=True)])
     elif found:
         rows = [(model.program, model.reference, size(model.size), _files(model)) for model in found]
-        session.console.table(rows, ("PROGRAM", "MODEL", "SIZE", "FILE"), right=(2,))
+        session.console.table(rows, ("PROGRAM", "MODEL", "SIZE", "FILE"), right=(2,), squeezed=(1, 3))
     _notice(session, passed)
     known = list(dict.fromkeys(name for name in names if name))
     if not found:

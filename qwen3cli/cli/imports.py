@@ -42,7 +42,9 @@ def import_models(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List what Ollama, LM Studio, llama.cpp and Hugging Face's programs have, or register it without copying.
+    """Use models of other programs.
+
+    Lists what Ollama, LM Studio, llama.cpp and Hugging Face's programs have, or registers it without copying.
 
     \b
     qwen3 import                              list it all, and change nothing

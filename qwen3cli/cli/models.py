@@ -26,7 +26,8 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         session.console.json([entry_json(entry, problems[entry.name]) for entry in entries])
     else:
-        session.console.table(list_rows(entries), ("NAME", "SIZE", "TYPE", "MODIFIED", "SOURCE"), right=(1,))
+        header = ("NAME", "SIZE", "TYPE", "MODIFIED", "SOURCE")
+        session.console.table(list_rows(entries), header, right=(1,), squeezed=(0, 4))
 
 
 def show(

@@ -38,7 +38,10 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Show what a model needs in memory, and which quantization is the best that fits."""
+    """Show what fits into the memory.
+
+    What a model needs, on this machine or a described one, and which quantization is the best that fits.
+    """
     session: Session = context.obj
     session.as_json = as_json
     from qwen3cli.cli.planned import Planned

@@ -10,9 +10,11 @@ import typer
 from converters.recipes import RECIPES
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
+from qwen3cli.models.catalog import FAMILY
 from qwen3cli.models.reference import ModelRef, SourceChoice
 from qwen3cli.models.store import check_name
 
+SIZES = ", ".join(member.name for member in FAMILY.values() if not (member.base or member.sibling))
 SOURCES: tuple[str, ...] = get_args(SourceChoice)
 
 
@@ -21,7 +23,8 @@ def pull(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="8b, 8b:q5_k_m, OWNER/REPO[:QUANT|:FILE], ms://…, kaggle://…, a URL."
+            metavar="MODEL",
+            help=f"A size ({SIZES}), with :QUANT if wanted; OWNER/REPO[:QUANT|:FILE]; ms://…, kaggle://…; a URL.",
         ),
     ],
     name: Annotated[
@@ -49,7 +52,12 @@ def pull(
         bool, typer.Option("--json", help="Progress and result as JSON lines on stdout.")
     ] = False,
 ) -> None:
-    """Download a model, checked to the last bit; a second call goes on where the first one stopped."""
+    """Download a model.
+
+    Every file is checked against the hub's own checksum. A pull that was stopped goes on where it stood when it is
+    called again; one of an installed model gets a newer revision, if there is one. HF_ENDPOINT names a mirror,
+    HF_TOKEN, MODELSCOPE_API_TOKEN and KAGGLE_API_TOKEN open what is not public.
+    """
     session: Session = context.obj
     session.as_json = as_json
     if name is not None:
@@ -75,4 +83,4 @@ def _instead(reference: ModelRef) -> str:
         return f"`qwen3 import {quoted}` registers a file that is on this machine"
     if reference.kind == "ollama":
         return f"`qwen3 import ollama {shlex.quote(reference.place)}` registers what Ollama has"
-    return "name a size such as `8b`, a repository such as `Qwen/Qwen3-8B-GGUF`, or a URL"
+    return f"name a size ({SIZES}), a repository such as `Qwen/Qwen3-8B-GGUF`, or a URL"

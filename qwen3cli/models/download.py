@@ -176,7 +176,7 @@ class Claim:
     def _begun(self, source: Source, watch: Watch) -> Partial:
         assert source.version
         partial = Partial.begin(self._places, source.version)
-        if not source.parts and source.version.size:
+        if not source.parts and source.version.size > _LARGE:
             watch.said("the server does not send parts of files: a download that is cut off starts over")
         return partial
 

@@ -33,7 +33,7 @@ def _plain(source: str) -> str:
 def _is_meant(entry: Entry, reference: ModelRef) -> bool:
     if not any(is_from(entry, source) for source in _sources(reference)):
         return False
-    wanted = reference.wanted.lower()
+    wanted = "" if entry.origin.source.startswith("ollama://") else reference.wanted.lower()
     files = (path.name.lower() for path in entry.files)
     return (
         wanted in ("", entry.facts.quantization.lower())
@@ -46,5 +46,9 @@ def _sources(reference: ModelRef) -> list[str]:
     """How the places that a reference can mean are written in manifests."""
     if reference.kind == "family":
         member = FAMILY[reference.place]
-        return [name for name in (member.repository, member.gguf) if name]
+        known = [name for name in (member.repository, member.gguf) if name]
+        # Ollama's own spelling means, first of all, what was imported from there.
+        return (
+            [*known, f"ollama://{reference.text}"] if reference.text.lower().startswith("qwen3:") else known
+        )
     return [f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place]

@@ -7,6 +7,7 @@ The grammar, tried in this order::
                                                     or ends in .gguf
     http://… https://…                              a file at a URL; pages of hubs are taken for their models
     SIZE[-base|-instruct-2507|…][:QUANT]            a member of the family, as catalog.py lists them
+    qwen3:SIZE[-QUANT]                              the same as Ollama writes it
     [hf://|hf.co/|huggingface.co/]OWNER/REPO[:QUANT|:FILE]      on Hugging Face
     (ms://|modelscope.cn/|modelscope.cn/models/)OWNER/REPO[:…]  on ModelScope
     kaggle://OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION][:…]      on Kaggle
@@ -82,16 +83,26 @@ class ModelRef:
             return cls("path", text)
         if not _REFERENCE_LIKE.fullmatch(text):
             return cls("words", text)
-        short, _, wanted = text.partition(":")
-        member = catalog.find(short) if "/" not in short else None
-        if member is not None:
-            return cls("family", text, member.name, wanted)
-        return _on_hub(text) or cls("name" if is_name(text) else "unknown", text)
+        return _in_family(text) or _on_hub(text) or cls("name" if is_name(text) else "unknown", text)
 
     @property
     def is_remote(self) -> bool:
         """Whether a hub or a server has it."""
         return self.kind in ("url", "family", "hf", "modelscope", "kaggle")
+
+
+def _in_family(text: str) -> ModelRef | None:
+    if "/" in text.partition(":")[0]:
+        return None
+    short, _, wanted = text.partition(":")
+    member = catalog.find(short)
+    if member is None and short.lower() == "qwen3":
+        # Ollama's tags: a quantization follows the size after a dash.
+        parts = wanted.split("-")
+        sizes = ("-".join(parts[:count]) for count in range(len(parts), 0, -1))
+        found = next((size for size in sizes if catalog.find(size)), "")
+        member, wanted = catalog.find(found), wanted[len(found) + 1 :]
+    return ModelRef("family", text, member.name, wanted) if member else None
 
 
 def _on_hub(text: str) -> ModelRef | None:

@@ -16,16 +16,12 @@ from typing import Any, Literal, Protocol, TextIO
 
 from qwen3cli.errors import NotEnough, QwenError, is_disk_full
 from qwen3cli.terminal.sanitise import replace_surrogates, sanitise, sanitise_line
+from qwen3cli.terminal.tables import GAP, LEAST_COLUMN, NARROW_GAP, measured, pad, squeeze_columns
 from qwen3cli.terminal.wrap import display_width, hang
 
 Style = Literal["dim", "bold", "heading", "error", "warning"]
 
 _SGR: dict[Style, str] = {"dim": "2", "bold": "1", "heading": "1;2", "error": "1;31", "warning": "33"}
-
-# Columns of a table: blanks between two, blanks where there is no room, and what is worth wrapping in.
-_GAP = 4
-_NARROW_GAP = 2
-_LEAST_COLUMN = 12
 
 
 class Live(Protocol):
@@ -196,28 +192,36 @@ class Console:
         header: Sequence[str] = (),
         *,
         right: Sequence[int] = (),
+        squeezed: Sequence[int] = (),
         indent: str = "",
     ) -> None:
-        """Write aligned columns to stdout; `right` are the numbers of the columns aligned to the right."""
-        lines, widths = _measured(rows, header)
+        """Write aligned columns to stdout.
+
+        `right` are the numbers of the columns aligned to the right, `squeezed` of those that lose their middle where
+        a terminal is too narrow.
+        """
+        lines, widths = measured(rows, header)
         if not lines:
             return
-        gap = _GAP
+        if self.out.is_terminal:
+            room = self.width - 1 - len(indent) - NARROW_GAP * (len(widths) - 1)
+            squeeze_columns(lines, widths, squeezed, room, self.out.glyph("…", "..."))
+        gap = GAP
         if self.out.is_terminal and len(indent) + sum(widths) + gap * (len(widths) - 1) >= self.width:
-            gap = _NARROW_GAP
+            gap = NARROW_GAP
         start = len(indent) + sum(width + gap for width in widths[:-1])
         for cells in lines:
-            padded = [_pad(cell, widths[n], n in right) for n, cell in enumerate(cells)]
+            padded = [pad(cell, widths[n], right=n in right) for n, cell in enumerate(cells)]
             line = indent + (" " * gap).join(padded).rstrip()
-            if self.out.is_terminal and display_width(line) >= self.width >= start + _LEAST_COLUMN:
+            if self.out.is_terminal and display_width(line) >= self.width >= start + LEAST_COLUMN:
                 head = indent + (" " * gap).join([*padded[:-1], ""])
                 line = head + hang(cells[-1], self.width, start)
             self.result(line + "\n")
 
     def fits(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> bool:
         """Whether each row of that table would have a line of the terminal; anything fits a pipe."""
-        _, widths = _measured(rows, header)
-        return not self.out.is_terminal or sum(widths) + _NARROW_GAP * (len(widths) - 1) < self.width
+        _, widths = measured(rows, header)
+        return not self.out.is_terminal or sum(widths) + NARROW_GAP * (len(widths) - 1) < self.width
 
     def talk(self, text: str) -> None:
         """Write a line for the person to stderr; not when quiet."""
@@ -272,14 +276,3 @@ def _shows_unicode(stream: TextIO, environ: Mapping[str, str]) -> bool:
     if not locale:
         locale = stream.encoding or ""
     return "UTF8" in locale.upper().replace("-", "")
-
-
-def _measured(rows: Sequence[Sequence[str]], header: Sequence[str]) -> tuple[list[list[str]], list[int]]:
-    """The lines of a table, sanitised, and how wide each column is."""
-    lines = [[sanitise_line(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
-    return lines, [max(display_width(cell) for cell in column) for column in zip(*lines, strict=True)]
-
-
-def _pad(cell: str, width: int, right: bool) -> str:
-    blank = " " * (width - display_width(cell))
-    return blank + cell if right else cell + blank

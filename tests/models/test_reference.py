@@ -51,6 +51,11 @@ def test_every_form_is_told_apart(text: str, kind: str) -> None:
     [
         ("8B:Q5_K_M", "family", "8b", "Q5_K_M"),
         ("Qwen3-4B-Thinking-2507", "family", "4b-thinking-2507", ""),
+        ("qwen3:8b", "family", "8b", ""),
+        ("Qwen3:30B-A3B", "family", "30b-a3b", ""),
+        ("qwen3:8b-q4_K_M", "family", "8b", "q4_K_M"),
+        ("qwen3:4b-thinking-2507-q8_0", "family", "4b-thinking-2507", "q8_0"),
+        ("qwen3:latest", "unknown", "", ""),
         ("Qwen/Qwen3-8B", "hf", "Qwen/Qwen3-8B", ""),
         ("Qwen/Qwen3-8B-GGUF:q8_0", "hf", "Qwen/Qwen3-8B-GGUF", "q8_0"),
         ("Qwen/Qwen3-8B-GGUF:sub/a.gguf", "hf", "Qwen/Qwen3-8B-GGUF", "sub/a.gguf"),

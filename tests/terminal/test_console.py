@@ -161,6 +161,20 @@ def test_table_wraps_its_last_column_on_a_narrow_terminal() -> None:
     assert out.getvalue() == "name  one two three four five\n      six\n"
 
 
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [(80, "8b  5 GB  Qwen/Qwen3-8B-GGUF:Q4_K_M\n"), (34, "8b  5 GB  Qwen/Qwen3-…GGUF:Q4_K_M\n")],
+)
+def test_table_squeezes_columns_on_a_narrow_terminal(columns: int, line: str) -> None:
+    row = ("8b", "5 GB", "Qwen/Qwen3-8B-GGUF:Q4_K_M")
+    out = Terminal()
+    console(out=out, COLUMNS=str(columns)).table([row], squeezed=(0, 2))
+    assert out.getvalue().replace("    ", "  ") == line
+    pipe = io.StringIO()
+    console(out=pipe, COLUMNS=str(columns)).table([row], squeezed=(0, 2))
+    assert row[2] in pipe.getvalue()
+
+
 def test_error_lines_cannot_pass_for_ours() -> None:
     err = io.StringIO()
     console(err=err).error("first\nerror: second")
