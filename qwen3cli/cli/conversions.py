@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from converters.recipes import find_recipe
 from converters.wishes import Wishes
 from qwen3cli.cli.session import Session
-from qwen3cli.models.conversion import OTHER_HOME, convert_checkpoint, free_bytes, plan_conversion
+from qwen3cli.models.conversion import OTHER_HOME, convert_checkpoint, plan_conversion
 from qwen3cli.models.manifest import Origin
 from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.room import free_bytes
 from qwen3cli.terminal.figures import count, size
 from qwen3cli.terminal.progress import Progress as Bar
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.reference import DEMO
+from qwen3cli.models.room import free_bytes
 from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
@@ -90,12 +90,6 @@ def check_room(plan: Plan, folder: Path) -> None:
     if missing > 0:
         sizes = f"{plan.size / 1e9:,.1f} GB, and {missing / 1e9:,.1f} GB of it have no room in {folder}"
         raise NotEnough(f"the converted model takes {sizes}", "free some space or set `QWEN3_HOME`")
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes of the disk that a folder is on, or will be on."""
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    return shutil.disk_usage(there).free
 
 
 def parse_overrides(tensors: Sequence[str], output: str | None, embedding: str | None) -> Overrides:

@@ -12,10 +12,11 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
+from qwen3cli.errors import InvalidFile, QwenError, UsageError
 from qwen3cli.models.conversion import check_folder
 from qwen3cli.models.download import (
     Claim,
@@ -30,15 +31,13 @@ from qwen3cli.models.download import (
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.installed import is_from
 from qwen3cli.models.pull import Pull, Steps
+from qwen3cli.models.room import check_disk, disk_of, megabytes
 from qwen3cli.models.store import Entry, ModelStore, Origin
 from qwen3cli.models.variants import HubFile
 from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
     from qwen3cli.machine import ModelFacts
-
-_MARGIN = 64 << 20
-"""Bytes that stay free for everybody else."""
 
 
 class FetchWatch(Watch, Steps, Protocol):
@@ -74,6 +73,7 @@ class Fetcher:
 
     def install(self) -> Entry:
         """Fetch GGUF files and put them into the store; what another process has installed meanwhile is taken."""
+        self._store.check_place(self._pull.name)
         cached = self._cached()
         if cached:
             self.checked = True
@@ -90,6 +90,7 @@ class Fetcher:
 
         What another process has installed meanwhile is taken.
         """
+        self._store.check_place(self._pull.name)
         self.check_room()
         with self._claims() as claims:
             done = self._installed_meanwhile() or build(self._assembled(claims))
@@ -99,33 +100,21 @@ class Fetcher:
     @contextmanager
     def checkpoint(self) -> Generator[Path]:
         """Fetch a checkpoint; gives its folder, which is gone after the block unless that failed."""
-        self._check_disk(self._downloads, self.missing())
+        check_disk(self._pull.name, self._downloads, self.missing())
         with self._claims() as claims:
             yield self._assembled(claims)
             self._remove_folder()
 
     def check_room(self) -> None:
         """Raise `NotEnough` unless what is missing has room in the downloads folder, and the model in the store."""
-        downloads, store = self.missing(), self._pull.result_bytes if self._pull.recipe else 0
-        with translated(self._downloads):
-            apart = (
-                len({_there(folder).stat().st_dev for folder in (self._downloads, self._store.folder)}) > 1
-            )
-        # Files cannot be linked from disk to disk: they are copied.
-        places = [(self._downloads, downloads), (self._store.folder, self._pull.result_bytes)]
-        for folder, need in places if apart else [(self._downloads, downloads + store)]:
-            self._check_disk(folder, need)
-
-    def _check_disk(self, folder: Path, need: int) -> None:
-        with translated(folder):
-            free = shutil.disk_usage(_there(folder)).free
-        lacking = need + _MARGIN - free
-        if need and lacking > 0:
-            raise NotEnough(
-                f"`{self._pull.name}` needs {_megabytes(need + _MARGIN)} MB on the disk of {folder}, which has"
-                f" {_megabytes(free)} MB free",
-                f"free {_megabytes(lacking)} MB, choose a smaller quantization, or set `QWEN3_HOME`",
-            )
+        pull = self._pull
+        need = self.missing() + (pull.result_bytes if pull.recipe else 0)
+        places = [(self._downloads, need)]
+        if disk_of(self._downloads) != disk_of(self._store.folder):
+            # Files cannot be linked from disk to disk: they are copied.
+            places = [(self._downloads, self.missing()), (self._store.folder, pull.result_bytes)]
+        for folder, bytes_ in places:
+            check_disk(pull.name, folder, bytes_)
 
     def check(self, facts: ModelFacts) -> None:
         """Raise `InvalidFile` for a model of another kind than the family's name promises."""
@@ -157,8 +146,10 @@ class Fetcher:
         self.checked = True
         files = [self._fetched(path, claim) for path, claim in claims.items()]
         names = [file.name for file in self._files.values()]
+        # Also where the hub lists none, the bytes have been hashed as they came.
+        origin = replace(self.origin, sha256=tuple(claim.sha256 for claim in claims.values()))
         try:
-            return self._store.install(self._pull.name, files, self.origin, names=names, check=self.check)
+            return self._store.install(self._pull.name, files, origin, names=names, check=self.check)
         except InvalidFile:
             # No other try makes a model of these bytes.
             for claim in claims.values():
@@ -191,7 +182,7 @@ class Fetcher:
         number = f"{list(self._files).index(path) + 1}/{len(self._files)} " if len(self._files) > 1 else ""
         there = bytes_there(remote, self._downloads)
         if 0 < there < (remote.size or 0):
-            self._watch.said(f"continuing `{remote.name}` at {_megabytes(there)} MB")
+            self._watch.said(f"continuing `{remote.name}` at {megabytes(there)} MB")
         self._watch.begin(f"{number}{remote.name}")
         try:
             return claim.fetch(self._http, self._watch)
@@ -271,15 +262,6 @@ def sweep_downloads(folder: Path, older_than_s: float) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.suffix in (".part", ".whole", ".bad") and path.stat().st_mtime < limit:
                 discard_key(folder, path.stem)
-
-
-def _there(folder: Path) -> Path:
-    """The folder, or the one above it that is there already."""
-    return next(path for path in (folder, *folder.parents) if path.is_dir())
-
-
-def _megabytes(size: int) -> str:
-    return f"{-(-size // 1_000_000):,}"
 
 
 class _Waiting:

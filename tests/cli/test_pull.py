@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def test_kaggle_gives_a_version(home: Home, weights: bytes) -> None:
     assert "nobody says" not in newest.stderr  # the storage told the MD5
     assert home.store.get("new").origin.revision == "2"
     assert home.bytes_of("new") == weights
+    assert home.store.get("new").origin.sha256 == (hashlib.sha256(weights).hexdigest(),)
     assert {entry.origin.revision for entry in home.store.entries()} == {"1", "2"}
 
 
