@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from converters.disk import sync_folder
 from qwen3cli.errors import NotEnough, is_disk_full
+from qwen3cli.models.room import megabytes
 from qwen3cli.models.workshop import storage_error
 
 CHUNK: Final = 1 << 20
@@ -222,9 +223,9 @@ def _translated(places: Places, version: Version | None = None) -> Generator[Non
 
 
 def _shortage(places: Places, name: str, need: int, free: int) -> NotEnough:
-    disk = f"the disk that holds {places.folder} has {_megabytes(free)} MB free"
-    hint = f"free {_megabytes(need - free)} MB and run the same command again, or set `QWEN3_HOME`"
-    return NotEnough(f"`{name}` needs {_megabytes(need)} MB more, and {disk}", hint)
+    disk = f"the disk that holds {places.folder} has {megabytes(free)} MB free"
+    hint = f"free {megabytes(need - free)} MB and run the same command again, or set `QWEN3_HOME`"
+    return NotEnough(f"`{name}` needs {megabytes(need)} MB more, and {disk}", hint)
 
 
 def _taken(places: Places) -> int:
@@ -232,10 +233,6 @@ def _taken(places: Places) -> int:
     with suppress(OSError, AttributeError):
         return places["part"].stat().st_blocks * 512
     return 0
-
-
-def _megabytes(size: int) -> str:
-    return f"{-(-size // 1_000_000):,}"
 
 
 def _chunks(size: int) -> int:
