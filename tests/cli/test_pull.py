@@ -14,8 +14,7 @@ import pytest
 
 from converters import convert
 from qwen3cli.models.machines import total_memory
-from qwen3cli.models.store import ModelStore
-from tests.conftest import Run
+from tests.cli.homes import FILE, GGUF, NOWHERE, Home, repository_of
 from tests.converters.checkpoints import Model, make_checkpoint
 from tests.hubs import faults
 from tests.hubs.hub import Hub
@@ -25,48 +24,6 @@ from tests.hubs.olah import Olah
 from tests.hubs.repository import Repository
 from tests.hubs.serving import Fault, Request, Response, Server, file_response, json_response
 from tests.models.stored import shards
-
-NOWHERE = "http://127.0.0.1:9"
-GGUF = "Qwen/Qwen3-8B-GGUF"
-FILE = "Qwen3-8B-Q8_0.gguf"
-
-
-class Home:
-    """A person's home and hubs: runs the program there."""
-
-    def __init__(self, run: Run, folder: Path) -> None:
-        self._run = run
-        self.folder = folder
-        self.environ = {
-            "HOME": str(folder),
-            "HF_HOME": str(folder / "hf"),
-            "HF_HUB_CACHE": str(folder / "hf" / "hub"),
-            "QWEN3_HOME": str(folder / "qwen3"),
-            **dict.fromkeys(("HF_TOKEN", "MODELSCOPE_API_TOKEN", "KAGGLE_API_TOKEN"), ""),
-            "HF_ENDPOINT": NOWHERE,
-            "MODELSCOPE_ENDPOINT": NOWHERE,
-            "KAGGLE_API_ENDPOINT": NOWHERE,
-        }
-
-    def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return self._run(*arguments, env={**self.environ, **environ})
-
-    @property
-    def store(self) -> ModelStore:
-        return ModelStore(self.folder / "qwen3" / "models")
-
-    def left(self) -> list[str]:
-        """What lies in the downloads folder, but locks."""
-        folder = self.folder / "qwen3" / "downloads"
-        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix != ".lock")
-
-    def bytes_of(self, name: str) -> bytes:
-        return self.store.get(name).facts.path.read_bytes()
-
-
-@pytest.fixture
-def home(qwen3: Run, tmp_path: Path) -> Home:
-    return Home(qwen3, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -328,11 +285,6 @@ def test_two_owners_may_have_models_of_one_name(home: Home, weights: bytes, demo
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_checkpoint(tmp_path_factory.mktemp("hub") / "Qwen3-0.6B-Base", Model(shards=2))
-
-
-def repository_of(folder: Path, identity: str) -> Repository:
-    hostile = {"../evil.safetensors": b"x", "sub/other.safetensors": b"y", "pytorch_model.bin": b"z"}
-    return Repository(identity, {path.name: path.read_bytes() for path in folder.iterdir()} | hostile)
 
 
 @pytest.mark.parametrize("kind", ["hf", "modelscope", "kaggle"])

@@ -13,18 +13,12 @@ from pathlib import Path
 import pytest
 
 from converters import convert
-from tests.cli.test_pull import FILE, GGUF, Home, repository_of
-from tests.conftest import Run
+from tests.cli.homes import FILE, GGUF, Home, repository_of
 from tests.converters.checkpoints import Model, make_checkpoint
 from tests.hubs import faults
 from tests.hubs.hub import Hub
 from tests.hubs.modelscope import ModelScope
 from tests.hubs.repository import Repository
-
-
-@pytest.fixture
-def home(qwen3: Run, tmp_path: Path) -> Home:
-    return Home(qwen3, tmp_path)
 
 
 @pytest.fixture(scope="module")

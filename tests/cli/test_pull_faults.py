@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli.test_pull import FILE, GGUF, Home
+from tests.cli.homes import FILE, GGUF, Home
 from tests.conftest import Run
 from tests.hubs import faults
 from tests.hubs.hub import Hub
