@@ -60,6 +60,9 @@ def run_pull(
             entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
         except KeyboardInterrupt:
             progress.end()
+            if session.console.stderr_is_terminal:
+                # The terminal has written `^C` behind the bar.
+                session.console.err.write("\n")
             there = f"{size(pull.size - fetcher.missing())} of {size(pull.size)}"
             session.console.talk(f"stopped at {there}: the same command continues from there")
             raise

@@ -31,7 +31,7 @@ from qwen3cli.models.download import (
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.installed import is_from
 from qwen3cli.models.pull import Pull, Steps
-from qwen3cli.models.room import check_disk, disk_of, megabytes
+from qwen3cli.models.room import check_disk, disk_of
 from qwen3cli.models.store import Entry, ModelStore, Origin
 from qwen3cli.models.variants import HubFile
 from qwen3cli.models.workshop import translated
@@ -182,7 +182,7 @@ class Fetcher:
         number = f"{list(self._files).index(path) + 1}/{len(self._files)} " if len(self._files) > 1 else ""
         there = bytes_there(remote, self._downloads)
         if 0 < there < (remote.size or 0):
-            self._watch.said(f"continuing `{remote.name}` at {megabytes(there)} MB")
+            self._watch.said(f"continuing `{remote.name}` at {there / 1e6:,.1f} MB")
         self._watch.begin(f"{number}{remote.name}")
         try:
             return claim.fetch(self._http, self._watch)
