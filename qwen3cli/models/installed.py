@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwen3cli.models.catalog import FAMILY
+from qwen3cli.models.hitches import without_secrets
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.models.store import Entry, ModelStore
 
@@ -51,4 +52,6 @@ def _sources(reference: ModelRef) -> list[str]:
         return (
             [*known, f"ollama://{reference.text}"] if reference.text.lower().startswith("qwen3:") else known
         )
+    if reference.kind == "url":
+        return [without_secrets(reference.place)]
     return [f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place]

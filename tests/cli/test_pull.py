@@ -120,6 +120,8 @@ def test_a_plain_url(home: Home, weights: bytes) -> None:
         assert done.returncode == 0, done.stderr
         assert "only its size could be checked" in done.stderr
         assert home.bytes_of("My-Model") == weights
+        assert "up to date" in home("pull", f"{server.url}/some/where/My%20Model.gguf?token=2").stderr
+        assert json.loads(home("show", url, "--json").stdout)["name"] == "My-Model"
         assert home("pull", f"{server.url}/index.html").returncode == 3
     assert home("pull", "http://127.0.0.1:9/x.gguf").returncode == 5
 

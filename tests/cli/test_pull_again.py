@@ -92,7 +92,9 @@ def test_a_cached_checkpoint_is_not_downloaded_again(home: Home, tmp_path: Path)
         assert done.returncode == 0, done.stderr
         assert hub.storage.server.sent() == sent
         assert len(hub.server.asked("resolve")) == small
-    assert home.bytes_of("m") == (tmp_path / "expected.gguf").read_bytes()
+    offline = home("pull", identity, "--as", "n", HF_HUB_OFFLINE="1")
+    assert offline.returncode == 0, offline.stderr
+    assert home.bytes_of("m") == home.bytes_of("n") == (tmp_path / "expected.gguf").read_bytes()
 
 
 def test_a_model_keeps_its_name_when_the_other_hub_is_back(home: Home, hub: Hub, weights: bytes) -> None:
