@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from qwen3cli.errors import NetworkError
-from qwen3cli.models.hitches import Hitch, HttpRefusal, host_of, without_secrets
+from qwen3cli.models.hitches import Hitch, HttpRefusal, host_of
 from qwen3cli.models.partial import Version
+from qwen3cli.models.reference import without_secrets
 
 if TYPE_CHECKING:
     from qwen3cli.models.download import RemoteFile

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Final
 
 from qwen3cli.errors import NetworkError, UsageError
+from qwen3cli.models.reference import without_secrets
 
 _HINTS: Final = {
     401: "it needs a token, or another one",
@@ -79,12 +80,6 @@ def host_of(url: str) -> str:
     """For sentences: never the whole URL, which may hold a token."""
     found = re.match(r"[a-zA-Z]+://([^/]+)", without_secrets(url))
     return found[1] if found else without_secrets(url)
-
-
-def without_secrets(url: str) -> str:
-    """The URL without user, query and fragment."""
-    plain = re.sub(r"^([a-zA-Z]+://)?[^/?#]*@", r"\1", url)
-    return re.split(r"[?#]", plain, maxsplit=1)[0]
 
 
 @contextmanager

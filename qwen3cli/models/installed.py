@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from qwen3cli.models.catalog import FAMILY
-from qwen3cli.models.hitches import without_secrets
-from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.reference import ModelRef, without_secrets
 from qwen3cli.models.store import Entry, ModelStore
 
 

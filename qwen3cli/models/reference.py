@@ -140,6 +140,12 @@ def _of_url(text: str) -> ModelRef:
     return _in_form(kind, text, f"{place}:{page[1]}" if page else place)
 
 
+def without_secrets(url: str) -> str:
+    """The URL without user, query and fragment."""
+    plain = re.sub(r"^([a-zA-Z]+://)?[^/?#]*@", r"\1", url)
+    return re.split(r"[?#]", plain, maxsplit=1)[0]
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may name a model in the store: safe as a folder name on every system, and no path."""
     device = _DEVICE.match(text) is not None

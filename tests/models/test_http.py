@@ -11,8 +11,9 @@ import pytest
 
 from qwen3cli.errors import NetworkError, UsageError
 from qwen3cli.models.download import WrongBytes
-from qwen3cli.models.hitches import Barrier, Hitch, HttpRefusal, host_of, without_secrets
+from qwen3cli.models.hitches import Barrier, Hitch, HttpRefusal, host_of
 from qwen3cli.models.http import Http, target_of
+from qwen3cli.models.reference import without_secrets
 from tests.hubs.faults import error_page, gzipped, refuse, stall, truncate
 from tests.hubs.serving import Fault, Response, json_response
 from tests.models.fetching import HASTE, LARGE, SMALL, Shop, Watcher, fetch, some_bytes

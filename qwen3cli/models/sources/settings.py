@@ -10,7 +10,7 @@ import re
 from urllib.parse import urlsplit
 
 from qwen3cli.errors import UsageError
-from qwen3cli.models.hitches import without_secrets
+from qwen3cli.models.reference import without_secrets
 
 _VISIBLE = re.compile(r"[!-~]*")
 

@@ -8,8 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from qwen3cli.errors import ModelNotFound, QwenError, UsageError
 from qwen3cli.models.download import RemoteFile
-from qwen3cli.models.hitches import Barrier, Hitch, without_secrets
+from qwen3cli.models.hitches import Barrier, Hitch
 from qwen3cli.models.http import Http, HttpRefusal
+from qwen3cli.models.reference import without_secrets
 from qwen3cli.models.sources.hub import Listing, Unreachable, is_fit
 from qwen3cli.models.variants import SUFFIX, HubFile
 
