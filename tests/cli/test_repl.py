@@ -104,7 +104,7 @@ def test_with_nothing_installed_a_model_is_offered_and_the_demo_opens(tmp_path: 
 
 def test_where_no_hub_can_be_reached_the_demo_opens(tmp_path: Path) -> None:
     with first_chat(tmp_path) as terminal:
-        terminal.wait("ModelScope cannot be reached")
+        terminal.wait("ModelScope gives no listing")
         terminal.wait("built-in demo")
         terminal.wait(PROMPT)
         terminal.type("/bye\r")

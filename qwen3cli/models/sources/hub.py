@@ -26,6 +26,7 @@ MOST_ENTRIES: Final = 20_000
 _LARGEST: Final = 1 << 50
 _UNFIT = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff\\]|(?:^|/)\.{0,2}(?:/|$)")
 """In a path: what no terminal, URL or system takes, and parts that lead elsewhere."""
+_HINT: Final = "check the connection, or try again later"
 
 
 class Unreachable(NetworkError):
@@ -83,7 +84,7 @@ def asking(hub: Hub, hint: str) -> Generator[None]:
     except HttpRefusal as refusal:
         raise hub.explain(refusal) from None
     except (Hitch, Barrier) as error:
-        raise Unreachable(f"{hub.title} cannot be reached: {error.message}", hint or error.hint) from None
+        raise Unreachable(f"{hub.title} gives no listing: {error.message}", hint or _HINT) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise odd_answer(hub.title) from None
 
