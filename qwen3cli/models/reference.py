@@ -7,7 +7,7 @@ The grammar, tried in this order::
                                                     or ends in .gguf
     http://… https://…                              a file at a URL; pages of hubs are taken for their models
     SIZE[-base|-instruct-2507|…][:QUANT]            a member of the family, as catalog.py lists them
-    qwen3:SIZE[-QUANT]                              the same as Ollama writes it
+    qwen3:SIZE[-QUANT]  qwen3-coder:SIZE[-QUANT]    the same as Ollama writes it
     [hf://|hf.co/|huggingface.co/]OWNER/REPO[:QUANT|:FILE]      on Hugging Face
     (ms://|modelscope.cn/|modelscope.cn/models/)OWNER/REPO[:…]  on ModelScope
     kaggle://OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION][:…]      on Kaggle
@@ -45,6 +45,11 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
 _REPOSITORY = re.compile(rf"({_PART}/{_PART})(?::(.+))?")
 _HANDLE = re.compile(rf"({_PART}/{_PART}/{_PART}/{_PART}(?:/\d{{1,9}})?)(?::(.+))?")
 _OLLAMA = re.compile(rf"((?:{_PART}/){{0,3}}{_PART}(?::{_PART})?)()")
+_OLLAMA_FAMILY = {"qwen3": "", "qwen3-coder": "coder-"}
+"""What Ollama calls the family, and how the short names of its members begin."""
+_OLLAMA_SIZES = {"30b": "30b-a3b", "235b": "235b-a22b"}
+"""Sizes that Ollama writes without the active part."""
+_QUANTIZATION = re.compile(r"(?:i?q[1-8]|tq[12])(?:_[0-9a-z]+)*|b?f16|f32|fp(?:16|32)|mxfp4", re.IGNORECASE)
 _PREFIXES: tuple[tuple[str, Kind], ...] = (
     ("hf://", "hf"),
     ("hf.co/", "hf"),
@@ -96,13 +101,26 @@ def _in_family(text: str) -> ModelRef | None:
         return None
     short, _, wanted = text.partition(":")
     member = catalog.find(short)
-    if member is None and short.lower() == "qwen3":
-        # Ollama's tags: a quantization follows the size after a dash.
-        parts = wanted.split("-")
-        sizes = ("-".join(parts[:count]) for count in range(len(parts), 0, -1))
-        found = next((size for size in sizes if catalog.find(size)), "")
-        member, wanted = catalog.find(found), wanted[len(found) + 1 :]
+    if member is None and short.lower() in _OLLAMA_FAMILY:
+        member, wanted = _in_ollamas_words(_OLLAMA_FAMILY[short.lower()], wanted)
     return ModelRef("family", text, member.name, wanted) if member else None
+
+
+def _in_ollamas_words(beginning: str, tag: str) -> tuple[catalog.Member | None, str]:
+    """The member and the quantization of a tag of Ollama's, where one may follow the size after a dash."""
+    size, dash, rest = tag.partition("-")
+    active = _OLLAMA_SIZES.get(size.lower(), size)
+    for full in (size, active):
+        plain = f"{beginning}{full}{dash}{rest}"
+        quantization = plain.rpartition("-")[2]
+        if _QUANTIZATION.fullmatch(quantization):
+            plain = plain[: -len(quantization) - 1]
+        else:
+            quantization = ""
+        member = catalog.FAMILY.get(plain.lower())
+        if member is not None:
+            return member, quantization
+    return None, ""
 
 
 def _on_hub(text: str) -> ModelRef | None:
