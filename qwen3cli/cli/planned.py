@@ -12,7 +12,7 @@ from qwen3cli.models.machines import Machine
 from qwen3cli.models.needs import Needs
 from qwen3cli.models.offload import GPU_SPEED, Split
 from qwen3cli.models.plan import GOOD, QUALITY, Choice, Plan, make_plan, smaller_member
-from qwen3cli.models.sizes import needs_of_member
+from qwen3cli.models.sizes import needs_of_member, wants_imatrix
 from qwen3cli.models.variants import PREFERRED
 from qwen3cli.terminal.console import Console
 from qwen3cli.terminal.figures import size
@@ -214,7 +214,11 @@ class Planned:
     def _pull(self, member: Member, quantization: str) -> str:
         if quantization in PREFERRED and not member.lacks(quantization):
             return f"`qwen3 pull {member.name}:{quantization.lower()}` fetches it."
-        return f"`qwen3 pull {member.name} -q {quantization.lower()}` makes it from the checkpoint."
+        kind = quantization.lower()
+        if wants_imatrix(quantization, member):
+            wishes = f"-q {kind} --imatrix FILE --as NAME"
+            return f"`qwen3 convert {member.repository} {wishes}` makes it, given an importance matrix."
+        return f"`qwen3 pull {member.name} -q {kind}` makes it from the checkpoint."
 
     def _legend(self) -> Iterator[str]:
         yield (

@@ -115,6 +115,7 @@ def test_repositories_lead_to_members(qwen3: Run, reference: str, name: str, typ
         ("0.6b:q8_0", "qwen3 pull 0.6b:q8_0"),
         ("8b:q4_k_m", "qwen3 pull 8b:q4_k_m"),
         ("8b-base:q8_0", "qwen3 pull 8b-base -q q8_0"),
+        ("8b:iq2_xxs", "qwen3 convert Qwen/Qwen3-8B -q iq2_xxs --imatrix FILE --as NAME"),
     ],
 )
 def test_what_nobody_offers_is_made(qwen3: Run, reference: str, command: str) -> None:
