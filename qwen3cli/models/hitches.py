@@ -30,14 +30,20 @@ _AGAIN: Final = "check the connection and run the same command again: it continu
 
 
 class HttpRefusal(NetworkError):
-    """An answer that no other try cures: 401, 403, 404 and the like; `code` is a hub's own word for it."""
+    """An answer that no other try cures: 401, 403, 404 and the like; `code` is a hub's own word for it.
 
-    def __init__(self, host: str, status: int, reason: str = "", code: str = "") -> None:
+    `is_page` says that it came as a page for people, which no hub's API sends.
+    """
+
+    def __init__(
+        self, host: str, status: int, reason: str = "", code: str = "", *, is_page: bool = False
+    ) -> None:
         said = f": {reason}" if reason else ""
         super().__init__(f"`{host}` refuses: {status} {phrase(status)}{said}", _HINTS.get(status))
         self.status = status
         self.reason = reason
         self.code = code
+        self.is_page = is_page
 
 
 class Barrier(NetworkError):

@@ -203,7 +203,9 @@ class Http:
         response.close()
         if status in _PASSING or status >= 500:
             raise Hitch(f"`{host}` answers {status} {phrase(status)}", wait_s)
-        raise HttpRefusal(host, status, reason, response.headers.get("x-error-code", ""))
+        is_page = "html" in response.headers.get("content-type", "").lower()
+        code = response.headers.get("x-error-code", "")
+        raise HttpRefusal(host, status, reason, code, is_page=is_page)
 
 
 def target_of(url: str, location: str) -> str:

@@ -23,6 +23,7 @@ from qwen3cli.models.sources.hf_cache import cached_files, find_cached
 from qwen3cli.models.sources.hub import (
     MOST_PAGES,
     Listing,
+    Unreachable,
     asking,
     bytes_in,
     gathered,
@@ -90,6 +91,8 @@ class HuggingFace:
 
     def explain(self, refusal: HttpRefusal) -> QwenError:
         """What a refused request means."""
+        if not self._listed and _is_blocked(refusal):
+            return Unreachable(f"{self.title} gives no listing: {refusal.message}", _HINT)
         asked = self._headers
         page = f"{_endpoint()}/{self.repository}"
         if refusal.status == 401 and asked and not refusal.code:
@@ -165,6 +168,11 @@ def _as_file(entry: Any) -> HubFile | None:
     if sha256 is None:
         raise ValueError
     return HubFile(path, bytes_in(lfs["size"]), sha256)
+
+
+def _is_blocked(refusal: HttpRefusal) -> bool:
+    """Whether somebody on the way, or the law, keeps the hub from us, so that another one may do."""
+    return refusal.status == 451 or (refusal.status == 403 and refusal.is_page and not refusal.code)
 
 
 def _license(tags: Any) -> str:

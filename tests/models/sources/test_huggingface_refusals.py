@@ -45,6 +45,11 @@ AWAY: dict[str, tuple[Fault, str]] = {
     "packed": (gzipped(), "packed (gzip)"),
     "reset": (reset(1), "broke off"),
     "silent": (stall(1), "has sent nothing"),
+    "forbidden by law": (
+        refuse(451, x_error_message="because"),
+        "451 Unavailable For Legal Reasons: because",
+    ),
+    "a blocking page": (error_page(403), "403"),
 }
 
 
@@ -59,6 +64,11 @@ def test_a_hub_that_is_out_of_reach_gives_way(hub: Hub, fault: str, path: str) -
     hub.server.heal()
     hub.server.inject(refuse(503), path, times=2)
     assert len(listed().files) == len(FILES)
+
+
+def test_a_page_with_a_word_of_the_hub_is_the_hubs_own(hub: Hub) -> None:
+    hub.server.inject(refuse(403, x_error_code="GatedRepo", content_type="text/html"), "/revision/")
+    assert "is gated" in failing().message
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +93,6 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         (403, "", TOKEN, NetworkError, "is gated"),
         (403, "", "", NetworkError, "(403)"),
         (403, "Disabled", TOKEN, NetworkError, "(403): because"),
-        (451, "", "", NetworkError, "(451): because"),
     ],
 )
 def test_what_refusals_mean(
@@ -115,6 +124,7 @@ def test_what_refusals_of_files_mean(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
         assert "is gated" in said(401)
         assert "is gated" in said(403)
         assert "has lost a file" in said(404, "EntryNotFound")
+        assert "(451)" in said(451)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         one = HuggingFace(NAME, http)
         one.listing()
