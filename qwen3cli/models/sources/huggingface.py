@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from qwen3cli.errors import ModelNotFound, NetworkError, QwenError, UsageError
 from qwen3cli.models.http import Http, HttpRefusal
-from qwen3cli.models.sources.hf_cache import cached_files, find_cached
+from qwen3cli.models.sources.hf_cache import cached_files, find_whole, home_folder
 from qwen3cli.models.sources.hub import (
     MOST_PAGES,
     Listing,
@@ -83,11 +83,7 @@ class HuggingFace:
 
     def cached(self, listing: Listing, file: HubFile) -> Path | None:
         """The file in the cache of huggingface_hub, if its size is right."""
-        path = find_cached(self.repository, file.path, listing.revision, os.environ, _home())
-        try:
-            return path if path and path.stat().st_size == file.size else None
-        except OSError:
-            return None
+        return find_whole(self.repository, file, listing.revision)
 
     def explain(self, refusal: HttpRefusal) -> QwenError:
         """What a refused request means."""
@@ -144,7 +140,7 @@ class HuggingFace:
             query = following[1] if following else ""
 
     def _cached_listing(self) -> Listing:
-        revision, files = cached_files(self.repository, _BRANCH, os.environ, _home())
+        revision, files = cached_files(self.repository, _BRANCH, os.environ, home_folder())
         if not files:
             raise self._forbidden()
         return Listing(self.repository, revision, gathered(f"`{self.repository}`", files))
@@ -179,10 +175,6 @@ def _license(tags: Any) -> str:
     listed = cast("list[object]", tags) if isinstance(tags, list) else []
     known = [tag for tag in listed if isinstance(tag, str)]
     return next((tag.removeprefix("license:") for tag in known if tag.startswith("license:")), "")
-
-
-def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111 (pathlib's fails where there is none)
 
 
 @contextmanager

@@ -18,11 +18,14 @@ from urllib.parse import quote, urlencode
 from qwen3cli.errors import ModelNotFound, NetworkError, QwenError
 from qwen3cli.models.download import RemoteFile
 from qwen3cli.models.http import Http, HttpRefusal
+from qwen3cli.models.sources.hf_cache import find_whole
 from qwen3cli.models.sources.hub import Listing, asking, bytes_in, gathered, hash_in, text_in
 from qwen3cli.models.sources.settings import checked_address, endpoint_of, secret_of
 from qwen3cli.models.variants import HubFile
 
 _BRANCH = "master"
+_THEIR_BRANCH = "main"
+"""The same on Hugging Face."""
 _CUT_AT = 3000
 """Entries past which the hub cuts a listing without a word."""
 _MOST_FOLDERS = 200
@@ -53,8 +56,8 @@ class ModelScope:
         return RemoteFile(file.name, f"{self._base}/repo?{asked}", file.size, file.sha256, self._headers)
 
     def cached(self, listing: Listing, file: HubFile) -> Path | None:
-        """Nothing: its own client's cache is not looked at."""
-        return None
+        """The file in the cache of huggingface_hub, whose revisions are not this hub's: only where a checksum tells."""
+        return find_whole(self.repository, file, _THEIR_BRANCH) if file.sha256 else None
 
     def explain(self, refusal: HttpRefusal) -> QwenError:
         """What a refused request means."""

@@ -1,0 +1,33 @@
+"""What ModelScope lists may lie in the cache of Hugging Face already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen3cli.models.http import Http
+from qwen3cli.models.sources.hub import Listing
+from qwen3cli.models.sources.modelscope import ModelScope
+from qwen3cli.models.variants import HubFile
+from tests.models.sources.elsewhere import WEIGHTS, cached, digest_of
+from tests.models.sources.listings import no_settings
+
+NAME, FILE = "Qwen/Qwen3-8B-GGUF", "Qwen3-8B-Q8_0.gguf"
+pytestmark = pytest.mark.usefixtures(no_settings.__name__)
+
+
+def test_a_file_in_the_cache_of_hugging_face_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    link = cached(tmp_path, NAME, FILE)
+    listing = Listing(f"ms://{NAME}", "of ModelScope's own", ())
+    size, sha256 = len(WEIGHTS), digest_of(WEIGHTS)
+    with Http() as http:
+        hub = ModelScope(NAME, http)
+        assert hub.cached(listing, HubFile(FILE, size, sha256)) == link
+        assert hub.cached(listing, HubFile(FILE, size + 1, sha256)) is None
+        assert hub.cached(listing, HubFile("other.gguf", size, sha256)) is None
+        # Another hub's branch may hold something else by that name: without a checksum nobody could tell.
+        assert hub.cached(listing, HubFile(FILE, size)) is None
