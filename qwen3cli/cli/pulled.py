@@ -35,8 +35,9 @@ def replacing(pull: Pull, old: Entry) -> str:
     if not pull.as_before:
         was = old.facts.quantization
         return f"`{pull.name}` is installed as {was} from {old.origin.source}: {pull.label} replaces it"
-    revision = f" (revision {pull.listing.revision[:12]})" if pull.listing.revision else ""
-    return f"the hub has a newer `{pull.name}`{revision}: it replaces yours"
+    if not pull.listing.revision:
+        return f"nobody says whether there is a newer `{pull.name}`: it is fetched again"
+    return f"there is a newer `{pull.name}` (revision {pull.listing.revision[:12]}): it replaces yours"
 
 
 def say_current(session: Session, pull: Pull, entry: Entry) -> None:
@@ -61,10 +62,11 @@ def say_installed(session: Session, pull: Pull, entry: Entry, *, checked: bool) 
     session.console.talk(f"installed {entry.name} ({what}); `qwen3 chat {shlex.quote(entry.name)}` runs it")
 
 
-def show_plan(session: Session, pull: Pull, missing: int, problems: Sequence[str]) -> None:
-    """What a pull would fetch, and what stands in its way."""
+def show_plan(session: Session, pull: Pull, missing: int, problems: Sequence[str], *, current: bool) -> None:
+    """What a pull would fetch, and what stands in its way; `current` says that there is nothing to do."""
     if session.as_json:
-        plan = {"event": "plan", **_as_json(pull), "missing_bytes": missing, "problems": list(problems)}
+        plan = {"event": "plan", **_as_json(pull), "current": current, "missing_bytes": missing}
+        plan |= {"problems": list(problems)}
         session.console.json(plan)
         return
     rows = [(file.name, size(file.size), (file.sha256 or "not known")[:12]) for file in pull.files]
@@ -77,15 +79,17 @@ def show_plan(session: Session, pull: Pull, missing: int, problems: Sequence[str
         ("becomes", becomes),
         ("to download", f"{size(missing)} of {size(pull.size)}"),
         *([("chosen", f"{pull.label}: {pull.reason}")] if pull.reason else []),
-        *(
-            [("installed", "yes, and up to date" if pull.current else "another one")]
-            if pull.installed
-            else []
-        ),
+        *([("installed", _standing(pull, current=current))] if pull.installed else []),
     ]
     session.console.table(facts)
     for problem in problems:
         session.notice(problem)
+
+
+def _standing(pull: Pull, *, current: bool) -> str:
+    if current:
+        return "yes, and up to date"
+    return "yes, but damaged: it would be fetched again" if pull.current else "another one, which it replaces"
 
 
 def _as_json(pull: Pull) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,8 @@ from qwen3cli.errors import NotEnough, QwenError
 from qwen3cli.models import machines
 from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import convert_checkpoint
-from qwen3cli.models.fetch import Fetcher, sweep_downloads
+from qwen3cli.models.fetch import Fetcher
+from qwen3cli.models.leftovers import sweep_downloads
 from qwen3cli.models.machines import Machine
 from qwen3cli.models.plan import smaller_member
 from qwen3cli.models.pull import Pull, Request, decide
@@ -77,13 +78,22 @@ def show_pull(session: Session, request: Request) -> None:
     with Http() as http, TransferProgress(session) as progress:
         pull = _decided(session, request, http, progress)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
-        missing, problems = fetcher.missing(), list[str]()
-        for check in (lambda: _check_memory(session, request, pull), fetcher.check_room):
-            try:
-                check()
-            except NotEnough as error:
-                problems.append(error.message)
-    show_plan(session, pull, missing, problems)
+        current = pull.current and pull.installed is not None and _is_whole(session, pull.installed)
+        missing, problems = 0, list[str]()
+        if not current:
+            missing = fetcher.missing()
+            checks = (lambda: _check_memory(session, request, pull), fetcher.check_room, fetcher.check_place)
+            problems = [error.message for check in checks for error in _raised(check)]
+    show_plan(session, pull, missing, problems, current=current)
+
+
+def _raised(check: Callable[[], None]) -> list[QwenError]:
+    """What a check has to object to."""
+    try:
+        check()
+    except QwenError as error:
+        return [error]
+    return []
 
 
 @contextmanager
@@ -130,7 +140,9 @@ def _converted(session: Session, pull: Pull, fetcher: Fetcher, progress: Transfe
             def write(target: Path) -> None:
                 notices.extend(convert_checkpoint(folder, target, recipe, progress=conversion.report))
 
-            return session.store.add(pull.name, fetcher.origin, write, check=fetcher.check)
+            return session.store.add(
+                pull.name, fetcher.origin, write, check=fetcher.check, may_replace=fetcher.may_replace
+            )
 
     entry = fetcher.build(build)
     for line in notices:

@@ -63,17 +63,13 @@ class Claim:
         self._file = file
         self._places = places
         self.sha256 = file.sha256 and file.sha256.lower()
+        self._adopted = False
 
     def fetch(self, http: Http, watch: Watch, *, connections: int = 4) -> Path:
         """The whole, verified file; the caller moves it away before the claim ends, or finds it there later."""
         whole = self._whole()
-        if whole:
+        if whole and self._is_right(whole, watch):
             self._places.clear("map", "part", "bad")
-            size = whole.stat().st_size
-            if self.sha256 is None:
-                with translated(whole):
-                    self.sha256 = digest(whole, "sha256", watch)
-            watch.moved(size, size)
             return whole
         source = Source(http, self._file)
         for start in range(_STARTS):
@@ -100,6 +96,19 @@ class Claim:
             self._places["part"].replace(self._places["whole"])
         except OSError:  # It is another's file: what is wrong with it is no error here.
             return False
+        self._adopted = True
+        return True
+
+    def _is_right(self, whole: Path, watch: Watch) -> bool:
+        """Whether a file that an earlier run has left as whole still is; another is dropped."""
+        kind, _, expected = self._file.checksum.partition(":")
+        with translated(whole):
+            if self.sha256 is None:
+                self.sha256 = digest(whole, "sha256", watch)
+            if kind and not self._adopted and digest(whole, kind, watch) != expected:
+                self._places.clear("whole")
+                self.sha256 = None
+                return False
         return True
 
     def discard(self) -> None:

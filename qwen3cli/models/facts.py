@@ -41,7 +41,8 @@ def read_facts(path: Path, name: str | None = None, thinking: Thinking = unknown
     quantization = header.quantization
     title = header.name or path.stem
     headers = [header, *(_checked_part(part, number) for number, part in enumerate(further, 2))]
-    base = _is_base(title, metadata) or _is_base(name or path.stem, {})
+    # Not by the name in the store, which is the person's choice and says nothing of the weights.
+    base = _is_base(title, metadata) or _is_base(path.stem, {})
     return ModelFacts(
         name=name or path.stem,
         path=path,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -26,7 +25,6 @@ from qwen3cli.models.download import (
     claimed,
     digest,
     discard,
-    discard_key,
 )
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.installed import is_from
@@ -73,11 +71,13 @@ class Fetcher:
 
     def install(self) -> Entry:
         """Fetch GGUF files and put them into the store; what another process has installed meanwhile is taken."""
-        self._store.check_place(self._pull.name)
+        self.check_place()
         cached = self._cached()
         if cached:
             self.checked = True
-            return self._store.register(self._pull.name, cached, self.origin, check=self.check)
+            return self._store.register(
+                self._pull.name, cached, self.origin, check=self.check, may_replace=self.may_replace
+            )
         self.check_room()
         with self._claims() as claims:
             done = self._installed_meanwhile() or self._put(claims)
@@ -90,7 +90,7 @@ class Fetcher:
 
         What another process has installed meanwhile is taken.
         """
-        self._store.check_place(self._pull.name)
+        self.check_place()
         self.check_room()
         with self._claims() as claims:
             done = self._installed_meanwhile() or build(self._assembled(claims))
@@ -104,6 +104,18 @@ class Fetcher:
         with self._claims() as claims:
             yield self._assembled(claims)
             self._remove_folder()
+
+    def may_replace(self, entry: Entry) -> None:
+        """Raise `UsageError` for a model of another repository that has got the name meanwhile."""
+        if not is_from(entry, self._pull.listing.source):
+            raise UsageError(
+                f"`{self._pull.name}` has just been installed from {entry.origin.source}",
+                "give this one another name with `--as NAME`",
+            )
+
+    def check_place(self) -> None:
+        """Raise what would keep any model from getting this name."""
+        self._store.check_place(self._pull.name)
 
     def check_room(self) -> None:
         """Raise `NotEnough` unless what is missing has room in the downloads folder, and the model in the store."""
@@ -149,7 +161,9 @@ class Fetcher:
         # Also where the hub lists none, the bytes have been hashed as they came.
         origin = replace(self.origin, sha256=tuple(claim.sha256 for claim in claims.values()))
         try:
-            return self._store.install(self._pull.name, files, origin, names=names, check=self.check)
+            return self._store.install(
+                self._pull.name, files, origin, names=names, check=self.check, may_replace=self.may_replace
+            )
         except InvalidFile:
             # No other try makes a model of these bytes.
             for claim in claims.values():
@@ -164,9 +178,10 @@ class Fetcher:
         # First what says whether the rest is of any use.
         for path in sorted(claims, key=lambda path: path != "config.json"):
             target = folder / path
-            if not target.is_file():
+            if not (target.is_file() and not self._remote[path].checksum):
                 whole = self._fetched(path, claims[path])
                 with translated(folder):
+                    target.parent.mkdir(exist_ok=True)
                     whole.replace(target)
             if path == "config.json":
                 check_folder(folder)
@@ -191,6 +206,8 @@ class Fetcher:
 
     def _known(self, file: HubFile) -> Iterator[Path]:
         """Files of this machine that should be the same, by what is written down of them."""
+        if self._pull.recipe is not None and (placed := self._folder() / file.path).is_file():
+            yield placed
         cached = self._pull.hub.cached(self._pull.listing, file)
         if cached is not None:
             yield cached
@@ -219,11 +236,7 @@ class Fetcher:
         entry = self._store.find(self._pull.name)
         if entry is None:
             return None
-        if not is_from(entry, self._pull.listing.source):
-            raise UsageError(
-                f"`{self._pull.name}` has just been installed from {entry.origin.source}",
-                "give this one another name with `--as NAME`",
-            )
+        self.may_replace(entry)
         with suppress(QwenError):
             if self._pull.gives(entry) and self._store.facts(entry):
                 return entry
@@ -232,7 +245,9 @@ class Fetcher:
     def _folder(self) -> Path:
         """Where a checkpoint is put together; its last part becomes the model's name, as of any checkpoint."""
         listing = self._pull.listing
-        plain = "\n".join([listing.source, listing.revision, *self._remote])
+        # Where every file has a checksum, what came of another revision is good as far as it is the same.
+        checked = all(remote.checksum for remote in self._remote.values())
+        plain = "\n".join([listing.source, "" if checked else listing.revision])
         key = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:16]
         title = re.sub(r"[^A-Za-z0-9._-]", "-", listing.source.rpartition("/")[2]).strip(".")
         return self._downloads / f"checkpoint-{key}" / (title or "model")
@@ -251,17 +266,6 @@ class Fetcher:
             for path, remote in order:
                 claims[path] = stack.enter_context(claimed(remote, self._downloads, waiting))
             yield {path: claims[path] for path in self._remote}
-
-
-def sweep_downloads(folder: Path, older_than_s: float) -> None:
-    """Remove transfers that nobody has gone on with for so long: of superseded files, of models given up."""
-    limit = time.time() - older_than_s
-    with suppress(OSError):
-        for path in folder.iterdir():
-            if path.name.startswith("checkpoint-") and path.stat().st_mtime < limit:
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix in (".part", ".whole", ".bad") and path.stat().st_mtime < limit:
-                discard_key(folder, path.stem)
 
 
 class _Waiting:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from converters.recipes import RECIPES
-from qwen3cli.errors import ModelNotFound, NetworkError, UsageError
+from qwen3cli.errors import InvalidFile, ModelNotFound, NetworkError, UsageError
 from qwen3cli.models import catalog
 from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import check_recipe
+from qwen3cli.models.filenames import shard_of
 from qwen3cli.models.http import Http
 from qwen3cli.models.installed import find_installed, same_place
 from qwen3cli.models.naming import named
@@ -36,7 +37,7 @@ from qwen3cli.models.variants import (
 
 _CHECKPOINT = re.compile(
     r"(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index|modules)\.json"
-    r"|chat_template\.jinja|README\.md"
+    r"|chat_template\.(?:jinja|json)|additional_chat_templates/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.jinja|README\.md"
 )
 """What a conversion reads besides weights; anything else of a checkpoint's repository is left there."""
 _WEIGHTS = ".safetensors"
@@ -245,6 +246,8 @@ def _conversion(
             "look for a repository whose name ends in `-GGUF`",
         )
 
+    _check_whole(listing, files)
+
     def expected(name: str) -> int:
         if member is not None:
             return needs_of_member(member, name).file_bytes
@@ -259,6 +262,25 @@ def _conversion(
     chosen = fitting[-1] if fitting else PREFERRED[0]
     reason = "the largest usual one that runs well here" if fitting else "nothing larger would run well here"
     return files, chosen, reason, expected(chosen)
+
+
+def _check_whole(listing: Listing, files: Sequence[HubFile]) -> None:
+    """Raises `InvalidFile` for a checkpoint that lacks what every conversion needs."""
+    there = {file.path for file in files}
+    missing = [name for name in ("config.json", "tokenizer.json") if name not in there]
+    for name in there:
+        shard = shard_of(name.removesuffix(_WEIGHTS) + SUFFIX) if name.endswith(_WEIGHTS) else None
+        if shard is not None:
+            wanted = (
+                f"{shard.stem}-{number:05}-of-{shard.count:05}{_WEIGHTS}"
+                for number in range(1, shard.count + 1)
+            )
+            missing += [part for part in wanted if part not in there][:1]
+    if missing:
+        raise InvalidFile(
+            f"`{listing.source}` lacks {missing[0]}: it cannot be converted",
+            "look for a whole copy of the model",
+        )
 
 
 def _is_part(path: str) -> bool:

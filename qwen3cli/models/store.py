@@ -28,6 +28,8 @@ FILE = "model.gguf"
 
 Check = Callable[[ModelFacts], None]
 """Raises an error for a model that is not the one that was wanted."""
+MayReplace = Callable[[Entry], None]
+"""Raises an error for a model that must not be replaced."""
 
 
 class ModelStore:
@@ -81,6 +83,7 @@ class ModelStore:
         *,
         file_name: str = FILE,
         check: Check | None = None,
+        may_replace: MayReplace | None = None,
     ) -> Entry:
         """Let `write` make the file at a temporary place, then install it under `name`.
 
@@ -90,7 +93,8 @@ class ModelStore:
         with self._place(name) as fresh:
             (plain,) = safe_names([file_name])
             write(fresh / plain)
-            return self._finish(fresh, name, origin, [fresh / plain], check=check)
+            files = [fresh / plain]
+            return self._finish(fresh, name, origin, files, check=check, may_replace=may_replace)
 
     def install(
         self,
@@ -100,6 +104,7 @@ class ModelStore:
         *,
         names: Sequence[str] = (),
         check: Check | None = None,
+        may_replace: MayReplace | None = None,
     ) -> Entry:
         """Move the files of a model into the store, in place of a model of that name; the first part first.
 
@@ -112,16 +117,22 @@ class ModelStore:
                 raise InvalidFile(f"`{file}` {reason}")
         wanted = names or [file.name for file in files]
         with self._place(name) as fresh, brought(files, fresh, wanted) as placed:
-            return self._finish(fresh, name, origin, placed, check=check)
+            return self._finish(fresh, name, origin, placed, check=check, may_replace=may_replace)
 
     def register(
-        self, name: str, files: Sequence[Path], origin: Origin, *, check: Check | None = None
+        self,
+        name: str,
+        files: Sequence[Path],
+        origin: Origin,
+        *,
+        check: Check | None = None,
+        may_replace: MayReplace | None = None,
     ) -> Entry:
         """An entry for files that stay where they are, as somebody else's; the first part first."""
         self.check_place(name)
         places = [self._outside(file) for file in files]
         with self._place(name) as fresh:
-            return self._finish(fresh, name, origin, places, check=check)
+            return self._finish(fresh, name, origin, places, check=check, may_replace=may_replace)
 
     def check_place(self, name: str) -> None:
         """Raise what would keep any model from getting this name, so that none is fetched or made in vain."""
@@ -234,6 +245,7 @@ class ModelStore:
         *,
         thinking: Thinking | None = None,
         check: Check | None = None,
+        may_replace: MayReplace | None = None,
         replaces: bool = True,
     ) -> Entry:
         """Check a model's files, some of which `fresh` may hold, and make them the model `name`."""
@@ -251,6 +263,8 @@ class ModelStore:
             if not replaces:
                 self._check_free(name)
             actual = self._actual(name)
+            if actual is not None and may_replace is not None:
+                may_replace(self.get(actual))
             target = self.folder / (actual or name)
             place = place_new if actual is None else place_over
             place(fresh, target, facts, origin, parts)

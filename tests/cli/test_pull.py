@@ -139,7 +139,7 @@ def test_a_second_pull_says_whether_there_is_a_newer_one(
     hub.publish(Repository(GGUF, {FILE: demo_q8_0.read_bytes()}))
     newer = home("pull", "8b", HF_ENDPOINT=hub.url)
     assert newer.returncode == 0, newer.stderr
-    assert "has a newer `8b`" in newer.stderr
+    assert "there is a newer `8b`" in newer.stderr
     assert home.bytes_of("8b") == demo_q8_0.read_bytes()
 
 

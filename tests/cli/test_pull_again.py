@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,15 +191,97 @@ def test_what_cannot_be_converted_is_refused_before_the_weights_come(home: Home,
     assert home("pull", "a/b:q8_0", "-q", "q8_0").returncode == 2
 
 
+def test_two_models_of_one_name_at_once_are_not_mixed_up(home: Home, weights: bytes, demo_q8_0: Path) -> None:
+    other = demo_q8_0.read_bytes()
+    with Hub(Repository("a/x-GGUF", {FILE: weights}), Repository("b/x-GGUF", {FILE: other})) as hub:
+        hub.storage.server.inject(faults.slow(len(weights)))
+        with ThreadPoolExecutor(2) as pool:
+            started = [pool.submit(home, "pull", f"{who}/x-GGUF", HF_ENDPOINT=hub.url) for who in "ab"]
+            runs = [one.result() for one in started]
+        assert sorted(run.returncode for run in runs) == [0, 2], [run.stderr for run in runs]
+        assert any("has just been installed from" in run.stderr for run in runs)
+        done = [home("pull", f"{who}/x-GGUF", HF_ENDPOINT=hub.url).returncode for who in "ab"]
+    assert done == [0, 0]
+    assert sorted(len(home.bytes_of(entry.name)) for entry in home.store.entries()) == [
+        len(other),
+        len(weights),
+    ]
+
+
+def test_a_name_with_base_in_it_changes_no_model(home: Home, hub: Hub) -> None:
+    assert home("pull", "8b", "--as", "knowledge-base", HF_ENDPOINT=hub.url).returncode == 0
+    facts = home.store.get("knowledge-base").facts
+    assert (facts.base, facts.thinking) == (False, "hybrid")
+
+
+def test_templates_of_every_place_come_along(home: Home, tmp_path: Path, demo_gguf: Path) -> None:
+    folder = make_checkpoint(tmp_path / "x" / "Tiny", Model())
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    (folder / "chat_template.json").write_text(
+        '{"chat_template": "{{ messages[0].content }}"}', encoding="utf-8"
+    )
+    with Hub(repository_of(folder, "a/Tiny")) as hub:
+        assert home("pull", "a/Tiny", "--as", "m", HF_ENDPOINT=hub.url).returncode == 0
+    convert(folder, tmp_path / "expected.gguf", "q8_0")
+    assert home.bytes_of("m") == (tmp_path / "expected.gguf").read_bytes()
+    assert b"messages[0].content" in home.bytes_of("m")
+
+
+def test_what_lies_whole_is_hashed_before_it_is_believed(home: Home, hub: Hub, weights: bytes) -> None:
+    downloads = home.folder / "qwen3" / "downloads"
+    downloads.mkdir(parents=True)
+    sha256 = Repository(GGUF, {FILE: weights}).sha256(FILE)
+    (downloads / f"{sha256}.whole").write_bytes(flipped(weights))
+    assert home("pull", "8b", HF_ENDPOINT=hub.url).returncode == 0
+    assert home.bytes_of("8b") == weights
+    assert home.left() == []
+
+
+def test_a_new_revision_does_not_cost_the_shards_that_are_the_same(home: Home, tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "x" / "Tiny", Model(shards=2))
+    last = sorted(folder.glob("*.safetensors"))[-1].name
+    with Hub(repository_of(folder, "a/Tiny")) as hub:
+        hub.storage.server.inject(
+            faults.refuse(404), hashlib.sha256((folder / last).read_bytes()).hexdigest()
+        )
+        assert home("pull", "a/Tiny", "--as", "m", HF_ENDPOINT=hub.url).returncode != 0
+        hub.storage.server.heal()
+        (folder / "README.md").write_text("# New", encoding="utf-8")
+        hub.publish(repository_of(folder, "a/Tiny"))
+        before = hub.storage.server.sent()
+        done = home("pull", "a/Tiny", "--as", "m", HF_ENDPOINT=hub.url)
+        assert done.returncode == 0, done.stderr
+        assert hub.storage.server.sent() - before == (folder / last).stat().st_size
+    assert home.left() == []
+
+
+def test_a_dry_run_says_how_things_stand(home: Home, hub: Hub) -> None:
+    def plan() -> dict[str, Any]:
+        return json.loads(home("pull", "8b", "--dry-run", "--json", HF_ENDPOINT=hub.url).stdout)
+
+    assert home("pull", "8b", HF_ENDPOINT=hub.url).returncode == 0
+    assert (plan()["current"], plan()["missing_bytes"], plan()["problems"]) == (True, 0, [])
+    home.store.get("8b").facts.path.write_bytes(b"rubbish")
+    assert not plan()["current"]
+    assert plan()["missing_bytes"] > 0
+    text = home("pull", "8b", "--dry-run", HF_ENDPOINT=hub.url).stdout
+    assert "yes, but damaged: it would be fetched again" in text
+
+
 def test_what_nobody_went_on_with_is_swept_up(home: Home, hub: Hub) -> None:
     downloads = home.folder / "qwen3" / "downloads"
-    (downloads / "checkpoint-old" / "x").mkdir(parents=True)
+    (downloads / "checkpoint-0123456789abcdef" / "x").mkdir(parents=True)
     long_ago = time.time() - 40 * 86_400
     old, young = ("a" * 64, "b" * 64)
     for key in (old, young):
         for kind in ("part", "map"):
             (downloads / f"{key}.{kind}").write_bytes(b"x")
-    for path in (downloads / f"{old}.part", downloads / "checkpoint-old"):
+    # What is not ours stays, and does not keep anybody from pulling.
+    (downloads / "movie.part").mkdir()
+    os.utime(downloads / "movie.part", (long_ago, long_ago))
+    for path in (downloads / f"{old}.part", downloads / "checkpoint-0123456789abcdef"):
         os.utime(path, (long_ago, long_ago))
     assert home("pull", "8b", HF_ENDPOINT=hub.url).returncode == 0
-    assert home.left() == [f"{young}.map", f"{young}.part"]
+    assert home.left() == [f"{young}.map", f"{young}.part", "movie.part"]

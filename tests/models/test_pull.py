@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwen3cli.errors import ModelNotFound, NetworkError, QwenError, UsageError
+from qwen3cli.errors import InvalidFile, ModelNotFound, NetworkError, QwenError, UsageError
 from qwen3cli.models import catalog
 from qwen3cli.models.download import RemoteFile
 from qwen3cli.models.fetch import Fetcher
@@ -150,10 +150,10 @@ def test_hostile_paths_never_leave_the_home(path: str, tmp_path: Path, shop: Ser
 @pytest.mark.parametrize("path", HOSTILE, ids=ascii)
 def test_hostile_paths_are_no_part_of_a_checkpoint(path: str, tmp_path: Path, shop: Server) -> None:
     hostile = path.replace(".gguf", ".safetensors")
-    hub = Shelf(shop.url, (hostile, "model.safetensors", "config.json"), 10)
+    hub = Shelf(shop.url, (hostile, "model.safetensors", "config.json", "tokenizer.json"), 10)
     store = ModelStore(tmp_path / "models")
     names = {file.path for file in decided(hub, store).files}
-    assert names - {hostile} == {"model.safetensors", "config.json"}
+    assert names - {hostile} == {"model.safetensors", "config.json", "tokenizer.json"}
     assert not any(mark in name for name in names for mark in "/\\\0:")
 
 
@@ -174,7 +174,8 @@ def test_names_say_what_was_pulled(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
 
     def name(text: str, path: str, **wanted: Any) -> str:
-        return decided(Shelf("", (path,), 10, source=wanted.pop("source", text)), store, text, **wanted).name
+        paths = (path, "config.json", "tokenizer.json")
+        return decided(Shelf("", paths, 10, source=wanted.pop("source", text)), store, text, **wanted).name
 
     assert name("8b", "Qwen3-8B-Q8_0.gguf", source="Qwen/Qwen3-8B-GGUF") == "8b"
     assert name("8B:Q8_0", "Qwen3-8B-Q8_0.gguf", source="Qwen/Qwen3-8B-GGUF") == "8b-q8_0"
@@ -195,6 +196,27 @@ def test_a_name_that_is_taken_by_everyone_is_an_error(tmp_path: Path, tiny_gguf:
         put(store, name, tiny_gguf, "else/where")
     with pytest.raises(UsageError, match="`a-b-Q8_0`"):
         decided(Shelf("", ("m-Q8_0.gguf",), 10), store)
+
+
+@pytest.mark.parametrize(
+    ("paths", "missing"),
+    [
+        (("model.safetensors", "tokenizer.json"), "config.json"),
+        (("model.safetensors", "config.json"), "tokenizer.json"),
+        (
+            (
+                "model-00001-of-00003.safetensors",
+                "model-00003-of-00003.safetensors",
+                "config.json",
+                "tokenizer.json",
+            ),
+            "model-00002-of-00003.safetensors",
+        ),
+    ],
+)
+def test_half_a_checkpoint_is_refused(tmp_path: Path, paths: tuple[str, ...], missing: str) -> None:
+    with pytest.raises(InvalidFile, match=f"lacks {missing}"):
+        decided(Shelf("", paths, 10), ModelStore(tmp_path))
 
 
 def test_what_is_no_model_repository_says_so(tmp_path: Path) -> None:

@@ -380,9 +380,12 @@ def test_the_thinking_kind_is_asked_once_and_kept(tmp_path: Path, demo_gguf: Pat
     assert "<|im_start|>" in asked[0]
     store.copy("chat", "second")
     assert store.facts(store.get("second")).thinking == store.get("chat").facts.thinking == "hybrid"
-    put(store, "it-base", demo_gguf)
-    assert store.get("it-base").facts.thinking == "never"
-    assert len(asked) == 1
+    # What a person calls a model says nothing of it; what its file is called does.
+    put(store, "knowledge-base", demo_gguf)
+    assert store.get("knowledge-base").facts.thinking == "hybrid"
+    store.add("x", Origin("a test"), lambda target: copied(demo_gguf, target), file_name="It-Base.gguf")
+    assert store.get("x").facts.thinking == "never"
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize(
