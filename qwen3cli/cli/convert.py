@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,11 @@ from qwen3cli.cli.conversions import Job, run_job, show_plan
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
-from qwen3cli.models.conversion import check_recipe, parse_overrides
-from qwen3cli.models.reference import ModelRef, exists
+from qwen3cli.models.catalog import FAMILY
+from qwen3cli.models.conversion import check_recipe, check_wishes, parse_overrides
+from qwen3cli.models.installed import is_from
+from qwen3cli.models.problems import removal
+from qwen3cli.models.reference import ModelRef, exists, without_secrets
 from qwen3cli.models.store import Origin, check_name
 
 
@@ -71,12 +75,17 @@ def convert(
         raise UsageError("`-o` and `--as` exclude each other", "leave one of them out")
     if name is not None:
         check_name(name)
-    check_recipe(quantization)
+    quantization = check_recipe(quantization)
     overrides = parse_overrides(tensor_type or [], output_type, embedding_type)
     wishes = Wishes(name, imatrix, adapter, overrides, allow_nonfinite)
     if not dry_run and output is None and name is None:
         raise UsageError("say where the model goes", "`-o OUT.gguf` writes a file, `--as NAME` installs it")
-    with _found(session, checkpoint) as (folder, origin):
+    reference = ModelRef.parse(checkpoint)
+    remote = reference if reference.is_remote and not exists(checkpoint) else None
+    if remote is not None:
+        check_wishes(quantization, wishes, output)
+        _check_remote(session, remote, wishes, quantization, dry_run=dry_run)
+    with _found(session, remote, checkpoint) as (folder, origin):
         job = Job(folder, origin, quantization, wishes, output, name, threads)
         if dry_run:
             show_plan(session, job)
@@ -84,15 +93,47 @@ def convert(
             run_job(session, job)
 
 
+def _check_remote(
+    session: Session, reference: ModelRef, wishes: Wishes, recipe: str, *, dry_run: bool
+) -> None:
+    """Raise what a download would be in vain for."""
+    if dry_run:
+        # `pull` takes no importance matrix, and what is downloaded does not depend on the type.
+        kind = "TYPE" if wishes.imatrix is not None else recipe.lower()
+        command = f"qwen3 pull {shlex.quote(reference.text)} -q {kind} --dry-run"
+        raise UsageError(
+            "a dry run needs the checkpoint's folder", f"`{command}` tells what would be downloaded"
+        )
+    if wishes.name is None:
+        return
+    session.store.check_place(wishes.name)
+    entry = session.store.find(wishes.name)
+    if entry is not None and not is_from(entry, _source(reference)):
+        raise UsageError(
+            f"the store has another model of the name `{wishes.name}`",
+            f"choose another name, or remove that one with `{removal(wishes.name)}`",
+        )
+
+
+def _source(reference: ModelRef) -> str:
+    """How the repository of a checkpoint is written in manifests."""
+    if reference.kind == "family":
+        return FAMILY[reference.place].repository
+    return f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place
+
+
 @contextmanager
-def _found(session: Session, text: str) -> Generator[tuple[Path, Origin]]:
+def _found(session: Session, remote: ModelRef | None, text: str) -> Generator[tuple[Path, Origin]]:
     """The checkpoint's folder, of one on a hub for the length of the block, and where it came from."""
-    reference = ModelRef.parse(text)
-    if reference.is_remote and not exists(text):
+    if remote is not None:
         from qwen3cli.cli.pulls import fetched_checkpoint
 
-        with fetched_checkpoint(session, reference) as found:
+        with fetched_checkpoint(session, remote) as found:
             yield found
+    elif text.lower().startswith(("http://", "https://")) and not exists(text):
+        raise UsageError(
+            f"`{without_secrets(text)}` is no address of the web", "give a folder, or OWNER/REPO on a hub"
+        )
     else:
         folder = _folder(text)
         yield folder, Origin(str(folder.absolute()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
+from qwen3cli.models.catalog import FAMILY
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.reference import DEMO
 from qwen3cli.models.room import free_bytes
+from qwen3cli.models.sizes import wants_imatrix
 from qwen3cli.models.workshop import translated
 
 if TYPE_CHECKING:
@@ -55,6 +58,24 @@ def check_recipe(name: str) -> str:
 
     with converting(Path()):
         return find_recipe(name).name
+
+
+def check_wishes(recipe: str, wishes: Wishes, output: Path | None) -> None:
+    """Raise what can be wrong with a conversion whose checkpoint is not here yet."""
+    from converters.adapter import read_adapter
+    from converters.imatrix import Imatrix
+    from converters.writer import check_target
+
+    with converting(output.parent if output is not None else Path()):
+        if output is not None:
+            check_target(Path(os.path.realpath(output)))
+        if wishes.adapter is not None:
+            read_adapter(wishes.adapter)
+        if wishes.imatrix is not None:
+            Imatrix(wishes.imatrix)
+        elif wants_imatrix(recipe, FAMILY["8b"], wishes.overrides):
+            hint = "give one with `--imatrix FILE`, or choose a larger quantization"
+            raise UsageError(f"{recipe} needs an importance matrix for these types", hint)
 
 
 def check_folder(folder: Path) -> None:

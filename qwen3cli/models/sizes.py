@@ -20,6 +20,7 @@ from qwen3cli.models.needs import Buffers, Layer, Needs, Weights
 if TYPE_CHECKING:
     from converters.ggml import TensorType
     from converters.recipes import Recipe
+    from converters.wishes import Overrides
 
 _EMBEDDING = "token_embd.weight"
 _OUTPUT = "output.weight"
@@ -42,12 +43,15 @@ def needs_of_member(member: Member, quantization: str) -> Needs:
     )
 
 
-def wants_imatrix(quantization: str, member: Member) -> bool:
-    """Whether a conversion of the member to that quantization needs an importance matrix."""
+def wants_imatrix(quantization: str, member: Member, overrides: Overrides | None = None) -> bool:
+    """Whether a conversion of the member to that quantization needs an importance matrix.
+
+    `overrides` are types that a person wants for some tensors.
+    """
     from converters.choose import needs_imatrix
 
     recipe = _recipe(quantization)
-    types = _types(member, recipe, imatrix=False)
+    types = _types(member, recipe, overrides, imatrix=False)
     return any(needs_imatrix(recipe, name, kind) for name, kind in types.items())
 
 
@@ -101,19 +105,21 @@ def _active(member: Member) -> float:
 
 def _tensor_sizes(member: Member, recipe: Recipe) -> list[tuple[str, int]]:
     """Names and bytes of the tensors that a conversion writes, with an importance matrix where it must have one."""
-    types = _types(member, recipe, imatrix=wants_imatrix(recipe.name, member))
+    types = _types(member, recipe, None, imatrix=wants_imatrix(recipe.name, member))
     shapes = _tensor_shapes(member)
     return [(name, kind.row_bytes(prod(shapes[name]))) for name, kind in types.items()]
 
 
-def _types(member: Member, recipe: Recipe, *, imatrix: bool) -> dict[str, TensorType]:
+def _types(
+    member: Member, recipe: Recipe, overrides: Overrides | None, *, imatrix: bool
+) -> dict[str, TensorType]:
     from converters.choose import Chooser, order
     from converters.rules import Traits
     from converters.wishes import Overrides
 
     experts = member.experts[0] if member.experts else 0
     traits = Traits(member.layers, member.heads // member.kv_heads, experts, imatrix)
-    chooser = Chooser(recipe, traits, Overrides(), tied=member.tied)
+    chooser = Chooser(recipe, traits, overrides or Overrides(), tied=member.tied)
     shapes = _tensor_shapes(member)
     return {name: chooser.choose(name, shapes[name]).kind for name in order(shapes)}
 
