@@ -183,6 +183,8 @@ class Fetcher:
                 with translated(folder):
                     target.parent.mkdir(exist_ok=True)
                     whole.replace(target)
+                # Between two names of one file a rename does nothing.
+                claims[path].discard()
             if path == "config.json":
                 check_folder(folder)
         return folder
