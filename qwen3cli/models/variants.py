@@ -116,7 +116,7 @@ def choose_fitting(variants: Sequence[Variant], runs_well: Callable[[int], bool]
     if fitting:
         larger = preferred[len(fitting) :]
         why = (
-            "the largest that is usual"
+            "the best of the usual ones"
             if not larger
             else f"{larger[0].label} would not run well in this memory"
         )
@@ -135,7 +135,7 @@ def listed(variants: Sequence[Variant]) -> str:
     """What there is, for a person to choose from."""
     if not variants:
         return "no GGUF file"
-    return ", ".join(f"`{variant.title}` ({variant.size / 1e9:.1f} GB)" for variant in variants)
+    return ", ".join(f"`{variant.title}` ({_amount(variant.size)})" for variant in variants)
 
 
 def label_of(stem: str) -> str:
@@ -145,3 +145,7 @@ def label_of(stem: str) -> str:
         if match is not None:
             return match[1].upper()
     return ""
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

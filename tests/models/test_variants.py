@@ -86,7 +86,7 @@ def test_the_plain_quantization_wins_over_those_that_end_alike() -> None:
 @pytest.mark.parametrize(
     ("room", "label", "why"),
     [
-        (100, "Q8_0", "the largest that is usual"),
+        (100, "Q8_0", "the best of the usual ones"),
         (8, "Q6_K", "Q8_0 would not run well in this memory"),
         (5.95, "Q5_K_M", "Q6_K would not run well in this memory"),
         (5.5, "Q4_K_M", "Q5_K_M would not run well in this memory"),
