@@ -26,6 +26,9 @@ from qwen3cli.models.workshop import alone, discard, sweep, translated, unfinish
 
 FILE = "model.gguf"
 
+_LOOKS = 5
+"""At a manifest that cannot be read: another process may be taking one model out and putting one in."""
+
 Check = Callable[[ModelFacts], None]
 """Raises an error for a model that is not the one that was wanted."""
 MayReplace = Callable[[Entry], None]
@@ -41,8 +44,8 @@ class ModelStore:
 
     def listing(self) -> tuple[list[Entry], list[Unread]]:
         """All models by name, and the folders whose manifest cannot be read, for a listing to say so."""
-        read = [read_manifest(self.folder / name) for name in self._names()]
-        unread = [one for one in read if isinstance(one, Unread) and self._is_there(one.name)]
+        read = [self._read(name) for name in self._names()]
+        unread = [one for one in read if isinstance(one, Unread)]
         return [one for one in read if isinstance(one, Entry)], unread
 
     def entries(self) -> list[Entry]:
@@ -54,12 +57,10 @@ class ModelStore:
         actual = self._actual(name)
         if actual is None:
             return None
-        read = read_manifest(self.folder / actual)
-        if isinstance(read, Entry):
-            return read
-        if self._is_there(actual):
+        read = self._read(actual)
+        if isinstance(read, Unread):
             raise refusal(read, self.folder)
-        return None
+        return read
 
     def get(self, name: str) -> Entry:
         """Like `find`, but raises `ModelNotFound`."""
@@ -181,6 +182,17 @@ class ModelStore:
             # Another process may have been faster: then what was wanted is done.
             discard([self.folder / name for name in actual if self._is_there(name)])
         return actual
+
+    def _read(self, name: str) -> Entry | Unread | None:
+        """The entry, None if another process has taken the model out, or what cannot be read although it stays."""
+        read: Entry | Unread | None = None
+        for _ in range(_LOOKS):
+            read = read_manifest(self.folder / name)
+            if isinstance(read, Entry):
+                break
+            if not self._is_there(name):
+                return None
+        return read
 
     def _names(self) -> list[str]:
         with translated(self.folder):
