@@ -90,6 +90,14 @@ class Unread:
     reason: Literal["damaged", "newer", "link"]
 
 
+def part_of(file: Path, folder: Path) -> Part:
+    """A file of a model whose own files are in `folder`."""
+    status = file.stat()
+    if file.parent == folder:
+        return Part(file.name, status.st_size)
+    return Part(str(file), status.st_size, status.st_mtime_ns)
+
+
 def read_manifest(folder: Path) -> Entry | Unread:
     """The entry of the model in `folder`; the model is called like the folder."""
     try:

@@ -6,8 +6,9 @@ import shlex
 import stat
 from pathlib import Path
 
-from qwen3cli.errors import InvalidFile
+from qwen3cli.errors import InvalidFile, ModelNotFound
 from qwen3cli.models.manifest import Entry, Part, Unread
+from qwen3cli.models.reference import DEMO
 
 _GONE = "is gone: it was deleted or moved"
 
@@ -79,3 +80,10 @@ def _unreachable(error: OSError) -> str:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return _GONE
     return f"cannot be read: {error.strerror or error}"
+
+
+def absent(name: str) -> ModelNotFound:
+    """What to raise for a model that the store does not have."""
+    if name.lower() == DEMO:
+        return ModelNotFound("the demo is no model in the store", "it is built in")
+    return ModelNotFound(f"there is no model `{name}`", "`qwen3 list` shows what is installed")

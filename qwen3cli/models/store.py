@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qwen3cli.errors import InvalidFile, ModelNotFound, QwenError, UsageError
+from qwen3cli.errors import InvalidFile, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.details import read_details
 from qwen3cli.models.facts import Thinking, read_facts, unknown
 from qwen3cli.models.filenames import is_outside, safe_names
-from qwen3cli.models.manifest import Entry, Origin, Part, Unread, read_manifest
+from qwen3cli.models.manifest import Entry, Origin, Unread, part_of, read_manifest
 from qwen3cli.models.placing import brought, link_or_copy, place_new, place_over, tidy
-from qwen3cli.models.problems import file_problem, problem_of, refusal, removal
+from qwen3cli.models.problems import absent, file_problem, problem_of, refusal, removal
 from qwen3cli.models.reference import DEMO, is_name
 from qwen3cli.models.workshop import alone, discard, sweep, translated, unfinished
 
@@ -66,7 +66,7 @@ class ModelStore:
         """Like `find`, but raises `ModelNotFound`."""
         entry = self.find(name)
         if entry is None:
-            raise _absent(name)
+            raise absent(name)
         return entry
 
     def facts(self, entry: Entry) -> ModelFacts:
@@ -232,7 +232,7 @@ class ModelStore:
     def _existing(self, name: str) -> str:
         actual = self._actual(name)
         if actual is None:
-            raise _absent(name)
+            raise absent(name)
         return actual
 
     def _is_there(self, name: str) -> bool:
@@ -263,7 +263,7 @@ class ModelStore:
         """Check a model's files, some of which `fresh` may hold, and make them the model `name`."""
         with translated(self.folder):
             # Before they are read: what changes while they are is noticed later.
-            parts = [_part(file, fresh) for file in files]
+            parts = [part_of(file, fresh) for file in files]
         facts = read_facts(files[0], name, thinking or self._thinking)
         if (facts.path, *facts.further) != tuple(files):
             raise InvalidFile(f"`{files[0]}` and what came with it are not the parts of one model")
@@ -295,16 +295,3 @@ def check_name(name: str) -> None:
             f"`{name}` cannot name a model",
             "use up to 96 letters, digits, `.`, `_` and `-`, a letter or digit first",
         )
-
-
-def _part(file: Path, fresh: Path) -> Part:
-    status = file.stat()
-    if file.parent == fresh:
-        return Part(file.name, status.st_size)
-    return Part(str(file), status.st_size, status.st_mtime_ns)
-
-
-def _absent(name: str) -> ModelNotFound:
-    if name.lower() == DEMO:
-        return ModelNotFound("the demo is no model in the store", "it is built in")
-    return ModelNotFound(f"there is no model `{name}`", "`qwen3 list` shows what is installed")
