@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3cli.errors import InvalidFile, QwenError, UsageError
+from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import check_folder
 from qwen3cli.models.download import (
     Claim,
@@ -131,13 +132,12 @@ class Fetcher:
     def check(self, facts: ModelFacts) -> None:
         """Raise `InvalidFile` for a model of another kind than the family's name promises."""
         member = self._pull.member
-        if member is None or (member.base == facts.base and facts.thinking in ("", member.thinking.value)):
-            return
-        kind = "a base model" if facts.base else f"one whose thinking is `{facts.thinking}`"
-        raise InvalidFile(
-            f"`{self._pull.source}` is no {member.name}: it is {kind}",
-            "name the repository instead of the family member if that is what you want",
-        )
+        reason = _another_kind(member, facts) if member is not None else ""
+        if member is not None and reason:
+            raise InvalidFile(
+                f"`{self._pull.source}` is no {member.name}: it is {reason}",
+                "name the repository instead of the family member if that is what you want",
+            )
 
     def clean(self) -> None:
         """Remove what a killed pull has left of files that are installed, as far as that is allowed."""
@@ -268,6 +268,17 @@ class Fetcher:
             for path, remote in order:
                 claims[path] = stack.enter_context(claimed(remote, self._downloads, waiting))
             yield {path: claims[path] for path in self._remote}
+
+
+def _another_kind(member: Member, facts: ModelFacts) -> str:
+    """What a model is instead of the member, as far as its header tells; empty if nothing speaks against it."""
+    if member.base != facts.base:
+        return "a base model" if facts.base else "no base model"
+    if (member.experts is None) != (facts.architecture == "qwen3"):
+        return f"a {facts.architecture}"
+    if facts.thinking not in ("", member.thinking.value):
+        return f"one whose thinking is `{facts.thinking}`"
+    return ""
 
 
 class _Waiting:
