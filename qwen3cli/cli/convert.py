@@ -16,9 +16,8 @@ from qwen3cli.cli.conversions import Job, run_job, show_plan
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
-from qwen3cli.models.catalog import FAMILY
 from qwen3cli.models.conversion import check_recipe, check_wishes, parse_overrides
-from qwen3cli.models.installed import is_from
+from qwen3cli.models.installed import checkpoint_source, is_from
 from qwen3cli.models.problems import removal
 from qwen3cli.models.reference import ModelRef, exists, without_secrets
 from qwen3cli.models.store import Origin, check_name
@@ -108,18 +107,11 @@ def _check_remote(
         return
     session.store.check_place(wishes.name)
     entry = session.store.find(wishes.name)
-    if entry is not None and not is_from(entry, _source(reference)):
+    if entry is not None and not is_from(entry, checkpoint_source(reference)):
         raise UsageError(
             f"the store has another model of the name `{wishes.name}`",
             f"choose another name, or remove that one with `{removal(wishes.name)}`",
         )
-
-
-def _source(reference: ModelRef) -> str:
-    """How the repository of a checkpoint is written in manifests."""
-    if reference.kind == "family":
-        return FAMILY[reference.place].repository
-    return f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place
 
 
 @contextmanager

@@ -42,15 +42,21 @@ def _is_meant(entry: Entry, reference: ModelRef) -> bool:
     )
 
 
+def checkpoint_source(reference: ModelRef) -> str:
+    """How the repository that a reference names is written in manifests; of a family member that of its checkpoint."""
+    if reference.kind == "family":
+        return FAMILY[reference.place].repository
+    if reference.kind == "url":
+        return without_secrets(reference.place)
+    return f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place
+
+
 def _sources(reference: ModelRef) -> list[str]:
     """How the places that a reference can mean are written in manifests."""
+    known = [checkpoint_source(reference)]
     if reference.kind == "family":
-        member = FAMILY[reference.place]
-        known = [name for name in (member.repository, member.gguf) if name]
+        gguf = FAMILY[reference.place].gguf
+        known += [gguf] if gguf else []
         # Ollama's own spelling means, first of all, what was imported from there.
-        return (
-            [*known, f"ollama://{reference.text}"] if reference.text.lower().startswith("qwen3:") else known
-        )
-    if reference.kind == "url":
-        return [without_secrets(reference.place)]
-    return [f"kaggle://{reference.place}" if reference.kind == "kaggle" else reference.place]
+        known += [f"ollama://{reference.text}"] if reference.text.lower().startswith("qwen3:") else []
+    return known

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from qwen3cli.errors import NotEnough
-from qwen3cli.models.workshop import translated
+from qwen3cli.models.workshop import standing, translated
 
 _MARGIN = 64 << 20
 """Bytes that stay free for everybody else."""
@@ -15,13 +15,13 @@ _MARGIN = 64 << 20
 def free_bytes(folder: Path) -> int:
     """Free bytes of the disk that a folder is on, or will be on."""
     with translated(folder):
-        return shutil.disk_usage(_there(folder)).free
+        return shutil.disk_usage(standing(folder)).free
 
 
 def disk_of(folder: Path) -> int:
     """Which disk that is; a number that means nothing else."""
     with translated(folder):
-        return _there(folder).stat().st_dev
+        return standing(folder).stat().st_dev
 
 
 def check_disk(name: str, folder: Path, need: int) -> None:
@@ -39,8 +39,3 @@ def check_disk(name: str, folder: Path, need: int) -> None:
 def megabytes(size: int) -> str:
     """Bytes as whole megabytes, rounded up."""
     return f"{-(-size // 1_000_000):,}"
-
-
-def _there(folder: Path) -> Path:
-    """The folder, or the one above it that is there already."""
-    return next(path for path in (folder, *folder.parents) if path.is_dir())

@@ -162,9 +162,14 @@ def storage_error(error: OSError, place: Path) -> QwenError:
     )
 
 
+def standing(folder: Path) -> Path:
+    """The folder, or the one above it that is there already."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
 def _full(place: Path) -> NotEnough:
     """What is missing on the disk of `place`. Weights have their own sentence: here it is a small file of ours."""
-    there = next(path for path in (place, *place.parents) if path.is_dir())
+    there = standing(place)
     disk = f"the disk that holds {place}"
     if lacks_entries(there):
         return NotEnough(f"{disk} has no room for 1 more file", "remove some there, or set `QWEN3_HOME`")
