@@ -14,7 +14,7 @@ from typing import Final
 
 from converters.errors import RecipeError
 from converters.ggml import TYPE_BY_NAME, TensorType
-from converters.recipes import FALLBACKS, NEED_IMATRIX, NEED_IMATRIX_IN, Recipe
+from converters.recipes import FALLBACKS, NEED_IMATRIX, NEED_IMATRIX_IN, NEVER_ALONE, Recipe
 from converters.rules import DOWN, ROLES, Traits, V
 from converters.wishes import Overrides
 
@@ -123,9 +123,10 @@ def fitting(wanted: TensorType, columns: int) -> TensorType:
 
 
 def needs_imatrix(recipe: Recipe, name: str, kind: TensorType) -> bool:
-    """Whether the tensor is garbage in that type without an importance matrix."""
-    needy = (*NEED_IMATRIX, *NEED_IMATRIX_IN.get(recipe.name, ()))
-    return name not in (EMBEDDING, OUTPUT) and kind.name in needy
+    """Whether the tensor is garbage in that type without an importance matrix, or cannot be made at all."""
+    if name in (EMBEDDING, OUTPUT):
+        return kind.name in NEVER_ALONE
+    return kind.name in (*NEED_IMATRIX, *NEED_IMATRIX_IN.get(recipe.name, ()))
 
 
 def order(names: Iterable[str]) -> list[str]:

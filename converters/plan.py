@@ -18,7 +18,6 @@ from converters.errors import CheckpointError, ImatrixError, RecipeError
 from converters.fp8 import FP8, find_blocks, split_scales
 from converters.ggml import DEFAULT_ALIGNMENT, QUANTIZATION_VERSION, padded
 from converters.imatrix import Imatrix
-from converters.quantize import NEVER_ALONE
 from converters.recipes import Recipe
 from converters.registry import Architecture, MappedTensor, Part, find_architecture
 from converters.rows import ITEM_BYTES
@@ -168,9 +167,6 @@ def _check_imatrix(
             lacking = "needs an importance matrix" if imatrix is None else "is not in the importance matrix"
             hint = "give one with --imatrix, or choose a larger quantization"
             raise RecipeError(f"`{tensor.name}` {lacking} to become {kind.name}", hint=hint)
-        if not known and kind.name in NEVER_ALONE:
-            message = f"`{tensor.name}` needs an importance matrix to become {kind.name}"
-            raise RecipeError(message, hint="give one that knows it, or choose a larger type")
         if imatrix is None or not is_quantizable(tensor.name, tensor.shape) or kind.block == 1:
             continue
         if not known:

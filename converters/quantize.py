@@ -28,10 +28,6 @@ _GRIDS: Final = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3
 """Types that look numbers up in a grid: ggml ends the process when a NaN is not found there."""
 
 
-NEVER_ALONE: Final = ("IQ2_XXS", "IQ2_XS")
-"""Types that ggml ends the process for when there is no importance matrix, embeddings and output included."""
-
-
 class Fault(Enum):
     """What is wrong with numbers: they are none, or too large for the type."""
 

@@ -226,7 +226,9 @@ FALLBACKS: Final = {
     **{"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"},
 }
 
-# Without an importance matrix these are garbage, and ggml ends the process. Embeddings and output are exempt.
+# Without an importance matrix these are garbage. Embeddings and output are exempt, but for the types that ggml ends
+# the process for.
+NEVER_ALONE: Final = ("IQ2_XXS", "IQ2_XS")
 NEED_IMATRIX: Final = ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S")
 NEED_IMATRIX_IN: Final = {"Q2_K_S": ("Q2_K",)}
 

@@ -18,6 +18,7 @@ from qwen3cli.models.conversion import OTHER_HOME, convert_checkpoint, plan_conv
 from qwen3cli.models.manifest import Origin
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.models.room import free_bytes
+from qwen3cli.models.store import MayReplace
 from qwen3cli.terminal.figures import count, size
 from qwen3cli.terminal.progress import Progress as Bar
 
@@ -78,7 +79,8 @@ def _as_event(step: Progress, elapsed: float) -> dict[str, Any]:
 class Job:
     """What `qwen3 convert` was asked for; the model goes to the file `output`, or into the store as `name`.
 
-    `origin` is where the checkpoint in the folder `source` came from.
+    `origin` is where the checkpoint in the folder `source` came from; `may_replace` refuses to take another model's
+    place in the store.
     """
 
     source: Path
@@ -88,6 +90,7 @@ class Job:
     output: Path | None
     name: str | None
     threads: int | None
+    may_replace: MayReplace | None = None
 
 
 def run_job(session: Session, job: Job) -> None:
@@ -125,7 +128,7 @@ def _written(session: Session, job: Job, write: Callable[[Path], None]) -> tuple
     """Have the file made; gives the words that name it from now on, and its size."""
     output = job.output
     if output is None:
-        entry = session.store.add(job.name or "", job.origin, write)
+        entry = session.store.add(job.name or "", job.origin, write, may_replace=job.may_replace)
         return entry.name, entry.facts.file_bytes
     write(output)
     # A bare word without the suffix would be taken for a name.

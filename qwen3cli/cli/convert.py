@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from qwen3cli.models.conversion import check_recipe, check_wishes, parse_overrid
 from qwen3cli.models.installed import checkpoint_source, is_from
 from qwen3cli.models.problems import removal
 from qwen3cli.models.reference import ModelRef, exists, without_secrets
-from qwen3cli.models.store import Origin, check_name
+from qwen3cli.models.store import Entry, Origin, check_name
 
 
 def convert(
@@ -85,7 +86,8 @@ def convert(
         check_wishes(quantization, wishes, output)
         _check_remote(session, remote, wishes, quantization, dry_run=dry_run)
     with _found(session, remote, checkpoint) as (folder, origin):
-        job = Job(folder, origin, quantization, wishes, output, name, threads)
+        may_replace = None if remote is None else partial(_check_same, remote)
+        job = Job(folder, origin, quantization, wishes, output, name, threads, may_replace)
         if dry_run:
             show_plan(session, job)
         else:
@@ -107,10 +109,16 @@ def _check_remote(
         return
     session.store.check_place(wishes.name)
     entry = session.store.find(wishes.name)
-    if entry is not None and not is_from(entry, checkpoint_source(reference)):
+    if entry is not None:
+        _check_same(reference, entry)
+
+
+def _check_same(reference: ModelRef, entry: Entry) -> None:
+    """Raise `UsageError` for a model in the store that is of another repository."""
+    if not is_from(entry, checkpoint_source(reference)):
         raise UsageError(
-            f"the store has another model of the name `{wishes.name}`",
-            f"choose another name, or remove that one with `{removal(wishes.name)}`",
+            f"the store has another model of the name `{entry.name}`",
+            f"choose another name, or remove that one with `{removal(entry.name)}`",
         )
 
 

@@ -48,9 +48,10 @@ def plan(
 
     machine = _machine(ram, vram)
     subject = _subject(session, model)
-    planned = Planned.of(
-        subject, machine, ctx or min(LEAST_CONTEXT, subject.models[0].context or LEAST_CONTEXT)
-    )
+    native = subject.models[0].context
+    planned = Planned.of(subject, machine, ctx or min(LEAST_CONTEXT, native or LEAST_CONTEXT))
+    if ctx and native and ctx > native:
+        session.notice(f"{subject.title} was trained for {native:,} tokens of context, not {ctx:,}")
     if as_json:
         session.console.json(planned.as_json())
     else:

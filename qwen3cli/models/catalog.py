@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwen3cli.chat.thinking import ThinkingMode
+from qwen3cli.machine import ModelFacts
 
 HEAD = 128
 """Numbers of a head of attention."""
@@ -41,6 +42,19 @@ class Member:
     def lacks(self, quantization: str) -> bool:
         """Whether it is known to have no GGUF file of this quantization; of others its repository's listing tells."""
         return self.gguf is None or (self.name in _ONLY_Q8_0 and quantization.upper() != "Q8_0")
+
+    def unlike(self, facts: ModelFacts) -> str:
+        """What a model is instead of this one, as far as its header tells; empty if nothing speaks against it.
+
+        Its width is not looked at: that the repository is Qwen's own, or was named by the person, vouches for it.
+        """
+        if self.base != facts.base:
+            return "a base model" if facts.base else "no base model"
+        if (self.experts is None) != (facts.architecture == "qwen3"):
+            return f"a {facts.architecture}"
+        if facts.thinking not in ("", self.thinking.value):
+            return f"one whose thinking is `{facts.thinking}`"
+        return ""
 
 
 _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {

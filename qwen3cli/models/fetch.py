@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3cli.errors import InvalidFile, QwenError, UsageError
-from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import check_folder
 from qwen3cli.models.download import (
     Claim,
@@ -60,8 +59,8 @@ class Fetcher:
         """Whether the files were hashed on the way, and not found installed by another process."""
 
     def missing(self) -> int:
-        """Bytes that are still to come."""
-        return max(0, self._pull.size - self._there())
+        """Bytes that are still to come, or to be copied from another disk."""
+        return sum(map(self._lacking, self._files))
 
     @property
     def origin(self) -> Origin:
@@ -132,7 +131,7 @@ class Fetcher:
     def check(self, facts: ModelFacts) -> None:
         """Raise `InvalidFile` for a model of another kind than the family's name promises."""
         member = self._pull.member
-        reason = _another_kind(member, facts) if member is not None else ""
+        reason = member.unlike(facts) if member is not None else ""
         if member is not None and reason:
             raise InvalidFile(
                 f"`{self._pull.source}` is no {member.name}: it is {reason}",
@@ -153,6 +152,17 @@ class Fetcher:
             return there
         placed = (self._folder() / path for path in self._remote)
         return there + sum(path.stat().st_size for path in placed if path.is_file())
+
+    def _lacking(self, path: str) -> int:
+        """Bytes of a file that need room; none if this disk has it under another name."""
+        file = self._files[path]
+        if there := bytes_there(self._remote[path], self._downloads):
+            return max(0, file.size - there)
+        disk = disk_of(self._downloads)
+        for known in self._known(file):
+            if known.is_file() and known.stat().st_size == file.size and disk_of(known) == disk:
+                return 0
+        return file.size
 
     def _put(self, claims: Mapping[str, Claim]) -> Entry:
         self.checked = True
@@ -268,17 +278,6 @@ class Fetcher:
             for path, remote in order:
                 claims[path] = stack.enter_context(claimed(remote, self._downloads, waiting))
             yield {path: claims[path] for path in self._remote}
-
-
-def _another_kind(member: Member, facts: ModelFacts) -> str:
-    """What a model is instead of the member, as far as its header tells; empty if nothing speaks against it."""
-    if member.base != facts.base:
-        return "a base model" if facts.base else "no base model"
-    if (member.experts is None) != (facts.architecture == "qwen3"):
-        return f"a {facts.architecture}"
-    if facts.thinking not in ("", member.thinking.value):
-        return f"one whose thinking is `{facts.thinking}`"
-    return ""
 
 
 class _Waiting:

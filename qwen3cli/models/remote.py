@@ -11,6 +11,14 @@ from pathlib import Path
 from qwen3cli.errors import NetworkError
 from qwen3cli.models.partial import Places
 
+_SIGNATURE = re.compile(
+    r"x-(amz|goog|oss|cos|tos|obs)-.*|q-(sign|ak|key|header|url|signature).*|(aws|oss|cos)?accesskeyid|googleaccessid"
+    r"|signature|expires|policy|key-pair-id|auth_key|security-token"
+    r"|s(ig|e|p|v|r|t|ks|ke|kt|kv|koid|ktid)",
+    re.IGNORECASE,
+)
+"""What storages (S3, GCS, OSS, COS, OBS, CloudFront, Azure) sign a URL with: other each time, for the same file."""
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -35,9 +43,16 @@ class RemoteFile:
 
     def places(self, folder: Path) -> Places:
         """Where it lies in `folder`; raises `NetworkError` for figures that cannot be."""
-        plain = f"{self.url}\n{self.size}".encode()
+        plain = f"{_unsigned(self.url)}\n{self.size}".encode()
         key = (self.sha256 or hashlib.sha256(plain).hexdigest()).lower()
         # What listings say becomes the name of a file.
         if not re.fullmatch(r"[0-9a-f]{64}", key) or (self.size or 0) < 0:
             raise NetworkError(f"`{self.name}` is listed with a size or a checksum that cannot be")
         return Places(folder, key)
+
+
+def _unsigned(url: str) -> str:
+    """The URL without its signature, so that a download goes on under one that was signed anew."""
+    place, mark, query = url.partition("?")
+    kept = [part for part in query.split("&") if not _SIGNATURE.fullmatch(part.partition("=")[0])]
+    return place + mark + "&".join(kept)

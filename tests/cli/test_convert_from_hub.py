@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.cli.homes import Home, repository_of
 from tests.converters.adapters import lora, make_adapter
 from tests.converters.checkpoints import Model, make_checkpoint
 from tests.converters.imatrices import write_gguf
+from tests.hubs.faults import slow
 from tests.hubs.hub import Hub
 
 NAME = "someone/Tiny"
@@ -43,6 +46,7 @@ def hub(checkpoint: Path) -> Iterator[Hub]:
         (("-o", "folder"), 1, "exists and is not a file"),
         (("-o", "m.gguf", "-q", "iq2_xxs"), 2, "IQ2_XXS needs an importance matrix"),
         (("-o", "m.gguf", "--tensor-type", "attn_v=iq2_xxs"), 2, "needs an importance matrix"),
+        (("-o", "m.gguf", "--embedding-type", "iq2_xs"), 2, "needs an importance matrix"),
         (("-o", "m.gguf", "-q", "bf16", "--tensor-type", "attn_v=q8_0"), 2, "does not take types"),
         (("--dry-run",), 2, "a dry run needs the checkpoint's folder"),
         (("--dry-run", "-o", "m.gguf", "-q", "q4_k_m"), 2, f"`qwen3 pull {NAME} -q q4_k_m --dry-run`"),
@@ -71,7 +75,7 @@ def test_a_model_from_elsewhere_is_not_replaced(home: Home, hub: Hub, checkpoint
     before = home.bytes_of("m")
     done = home("convert", NAME, "--as", "M", "-q", "f16", HF_ENDPOINT=hub.url)
     assert done.returncode == 2, done.stderr
-    assert "the store has another model of the name `M`" in done.stderr
+    assert "the store has another model of the name `m`" in done.stderr
     assert hub.server.asked() == []
     assert home.bytes_of("m") == before
     assert home("rm", "m").returncode == 0
@@ -80,6 +84,19 @@ def test_a_model_from_elsewhere_is_not_replaced(home: Home, hub: Hub, checkpoint
         assert done.returncode == 0, done.stderr
     assert home.store.get("m").facts.quantization == "BF16"
     assert home.left() == []
+
+
+def test_a_name_that_is_taken_meanwhile_stays_taken(home: Home, hub: Hub, checkpoint: Path) -> None:
+    hub.storage.server.inject(slow(1 << 20))
+    with ThreadPoolExecutor(1) as pool:
+        remote = pool.submit(home, "convert", NAME, "--as", "m", "-q", "f16", HF_ENDPOINT=hub.url)
+        while not hub.storage.server.asked():
+            time.sleep(0.05)
+        local = home("convert", str(checkpoint), "--as", "m", "-q", "bf16")
+        done = remote.result()
+    assert (local.returncode, done.returncode) == (0, 2), done.stderr
+    assert "the store has another model of the name `m`" in done.stderr
+    assert home.store.get("m").facts.quantization == "BF16"
 
 
 def test_what_is_sound_is_used(home: Home, hub: Hub) -> None:

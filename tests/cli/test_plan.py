@@ -74,6 +74,12 @@ def test_scripts_get_bytes(qwen3: Run) -> None:
     assert apart["speed"] > whole["speed"] > 1
 
 
+def test_more_context_than_a_model_was_trained_for_is_said(qwen3: Run) -> None:
+    done = qwen3("plan", "8b", "--ram", "64G", "--ctx", "131072")
+    assert "Qwen3-8B was trained for 32,768 tokens of context, not 131,072" in done.stderr
+    assert qwen3("plan", "8b", "--ram", "64G", "--ctx", "32768").stderr == ""
+
+
 def test_both_ways_of_placing_a_mixture_are_said(qwen3: Run) -> None:
     text = qwen3("plan", "30b-a3b:q4_k_m", "--ram", "32G", "--vram", "12G").stdout
     assert "On the GPU: 27 of 49 layers, `--gpu-layers 27`; 11 GB there, 8.9 GB in main memory." in text

@@ -66,6 +66,9 @@ def test_a_twin_is_hashed_before_it_is_believed(home: Home, hub: Hub, weights: b
     path = home.store.get("8b").facts.path
     path.write_bytes(flipped(weights))
     sent = hub.storage.server.sent()
+    # It can be linked, so that it needs no room: what it would need otherwise is found out on the way.
+    dry = home("pull", "8b", "--as", "twin", "--dry-run", "--json", HF_ENDPOINT=hub.url)
+    assert json.loads(dry.stdout)["missing_bytes"] == 0
     done = home("pull", "8b", "--as", "twin", HF_ENDPOINT=hub.url)
     assert done.returncode == 0, done.stderr
     assert home.bytes_of("twin") == weights

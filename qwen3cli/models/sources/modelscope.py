@@ -67,7 +67,11 @@ class ModelScope:
             else "this token may not see it"
         )
         if refusal.status in (401, 403):
-            return NetworkError(f"{self.title} does not give `{self.repository}` to everybody", token)
+            page = f"{_endpoint()}/models/{self.repository}"
+            return NetworkError(
+                f"{self.title} does not give `{self.repository}` to everybody",
+                f"see {page} for terms to accept; {token}",
+            )
         if refusal.status == 404:
             return ModelNotFound(
                 f"{self.title} has no repository `{self.repository}`", f"check its name; {token}"

@@ -14,6 +14,7 @@ from qwen3cli.models.reference import without_secrets
 from qwen3cli.models.sources.hub import Listing, Unreachable, is_fit
 from qwen3cli.models.variants import SUFFIX, HubFile
 
+_DATE = re.compile(r"[A-Za-z0-9,: -]{1,40}")
 _ETAG = re.compile(r'(?:W/)?"([!#-~]{1,200})"')
 
 
@@ -34,20 +35,20 @@ class Web:
         self._name = unquote(address.path).rsplit("/", 1)[-1]
 
     def listing(self) -> Listing:
-        """The one file; its etag stands in for a revision."""
+        """The one file; its etag, or the date of its last change, stands in for a revision."""
         if not self._name.lower().endswith(SUFFIX) or not is_fit(self._name):
             hint = f"give a URL that ends in `{SUFFIX}`, or the name of a repository"
             raise ModelNotFound(f"`{self._shown}` is no GGUF file by its name", hint)
         try:
             with self._http.stream(self._url) as answer:
-                length, etag = answer.headers.get("content-length", ""), answer.headers.get("etag", "")
+                length = answer.headers.get("content-length", "")
+                revision = _revision(answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
         except HttpRefusal as refusal:
             raise self.explain(refusal) from None
         except (Hitch, Barrier) as error:
             raise Unreachable(error.message, error.hint) from None
         size = int(length) if re.fullmatch(r"[0-9]{1,15}", length) else 0
-        version = _ETAG.fullmatch(etag.strip())
-        return Listing(self._shown, version[1] if version else "", (HubFile(self._name, size),))
+        return Listing(self._shown, revision, (HubFile(self._name, size),))
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
         """What to ask for to get the file."""
@@ -62,3 +63,10 @@ class Web:
         if refusal.status in (404, 410):
             return ModelNotFound(f"there is nothing at `{self._shown}`", "check the address")
         return refusal
+
+
+def _revision(etag: str, changed: str) -> str:
+    version = _ETAG.fullmatch(etag.strip())
+    if version:
+        return version[1]
+    return changed.strip() if _DATE.fullmatch(changed.strip()) else ""

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from qwen3cli.errors import NetworkError
 from qwen3cli.models.http import Http
 from qwen3cli.models.sources.hub import Listing
 from qwen3cli.models.sources.modelscope import ModelScope
 from qwen3cli.models.variants import HubFile
+from tests.hubs.serving import Response, Server
 from tests.models.sources.elsewhere import WEIGHTS, cached, digest_of
 from tests.models.sources.listings import no_settings
 
@@ -31,3 +33,12 @@ def test_a_file_in_the_cache_of_hugging_face_is_found(
         assert hub.cached(listing, HubFile("other.gguf", size, sha256)) is None
         # Another hub's branch may hold something else by that name: without a checksum nobody could tell.
         assert hub.cached(listing, HubFile(FILE, size)) is None
+
+
+def test_a_repository_with_terms_names_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(lambda _: Response(403)) as server, Http() as http:
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", server.url)
+        with pytest.raises(NetworkError) as error:
+            ModelScope(NAME, http).listing()
+    assert f"{server.url}/models/{NAME}" in (error.value.hint or "")
+    assert "MODELSCOPE_API_TOKEN" in (error.value.hint or "")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 from qwen3cli.errors import ModelNotFound, NetworkError, QwenError, UsageError
 from qwen3cli.models.http import Http
-from qwen3cli.models.sources.hub import Unreachable
+from qwen3cli.models.sources.hub import Listing, Unreachable
 from qwen3cli.models.sources.web import Web
+from qwen3cli.models.variants import HubFile
 from tests.hubs.faults import refuse
 from tests.hubs.serving import Response
 from tests.models.fetching import HASTE, Shop
@@ -93,3 +95,31 @@ def test_what_comes_with_a_file(
     shop.inject(lambda _, __: Response(200, {"etag": etag, "content-length": length}, b"GGUF"))
     listing = Web(f"{shop.url}/a/m.gguf", http).listing()
     assert (listing.revision, listing.files[0].size) == (revision, size)
+
+
+@pytest.mark.parametrize(
+    ("changed", "revision"),
+    [("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT"), ("<b>", ""), ("x" * 50, "")],
+)
+def test_without_an_etag_the_date_tells(shop: Shop, http: Http, changed: str, revision: str) -> None:
+    shop.inject(lambda _, __: Response(200, {"last-modified": changed, "content-length": "4"}, b"GGUF"))
+    assert Web(f"{shop.url}/a/m.gguf", http).listing().revision == revision
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [
+        ("X-Amz-Date=2&X-Amz-Signature=b", True),
+        ("sp=r&se=2&sv=2&sr=b&sig=b", True),
+        ("Expires=2&Signature=b&Key-Pair-Id=k", True),
+        ("OSSAccessKeyId=k&Expires=2&Signature=b", True),
+        ("file=2", False),
+        ("X-Amz-Date=2&versionId=2", False),
+    ],
+)
+def test_a_new_signature_is_the_same_download(http: Http, tmp_path: Path, query: str, same: bool) -> None:
+    def place(query: str) -> str:
+        web = Web(f"https://storage.example/m.gguf?{query}", http)
+        return web.remote(Listing("", "", ()), HubFile("m.gguf", 4)).places(tmp_path).key
+
+    assert (place(query) == place(query.replace("2", "1").replace("b", "a"))) == same
