@@ -9,6 +9,7 @@ The tree::
     ├── NetworkError      5    a hub or the network failed
     ├── NotEnough         6    too little memory or disk
     ├── ContextFull       7    the prompt does not fit the model's context
+    ├── ToolsFailed       8    tools were demanded, and there are none that work
     └── Interrupted     130    the person stopped it
 
 A message is one sentence without a closing full stop; `hint` says what to do about it.
@@ -32,6 +33,7 @@ class ExitCode(IntEnum):
     NETWORK = 5
     NOT_ENOUGH = 6
     CONTEXT_FULL = 7
+    TOOLS_FAILED = 8
     INTERRUPTED = 130
 
 
@@ -88,6 +90,12 @@ class ContextFull(QwenError):
         )
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size
+
+
+class ToolsFailed(QwenError):
+    """Tools were demanded, and there are none that work."""
+
+    exit_code = ExitCode.TOOLS_FAILED
 
 
 class Interrupted(QwenError):

@@ -80,6 +80,13 @@ class ToolCalled:
 
 
 @dataclass(frozen=True)
+class Working:
+    """What a running tool says of its progress; only for screens."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ToolReturned:
     """A tool came back."""
 
@@ -101,4 +108,4 @@ class TurnEnded:
     stats: Stats
 
 
-Event = Prefill | Thinking | Text | ToolCalled | ToolReturned | Notice | TurnEnded
+Event = Prefill | Thinking | Text | ToolCalled | Working | ToolReturned | Notice | TurnEnded

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event
@@ -14,18 +14,24 @@ from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import ModelFacts
 
+ToolChoice = Literal["auto", "required", "none"]
+
 
 @dataclass(frozen=True)
 class GenerateRequest:
     """One generation: `messages` for the template, or `raw` text that is completed as it stands.
 
-    `thinking` is the hard switch. `think_budget` and `max_tokens` are in tokens, None without a limit.
+    `thinking` is the hard switch. `think_budget` and `max_tokens` are in tokens, None without a limit. With
+    `tool_choice` "required" the answer is a call of one of `tools`. `format` is a JSON Schema that the answer
+    follows, which the thinking before it need not.
     """
 
     sampling: Sampling
     messages: tuple[Message, ...] = ()
     raw: str | None = None
     tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    format: Mapping[str, Any] | None = None
     thinking: bool = True
     think_budget: int | None = None
     max_tokens: int | None = None
@@ -57,6 +63,10 @@ class Engine(Protocol):
         """
         ...
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `text` takes as it stands; callable from any thread, also during a generation."""
+        ...
+
     def cancel(self) -> None:
         """Stop the running generation soon, and each later one until `allow`.
 
@@ -73,15 +83,44 @@ class Engine(Protocol):
         ...
 
 
+class PreparedCall(Protocol):
+    """A call that may run: its arguments are valid, and whoever had to be asked has agreed."""
+
+    @property
+    def call(self) -> ToolCall:
+        """The call as it will run."""
+        ...
+
+    def run(self, room: int, watch: Callable[[str], None]) -> ToolResult:
+        """Run it; the result takes at most about `room` tokens. `watch` hears of progress, from any thread.
+
+        A failure of the tool is a result with `is_error`. Raises `Interrupted` after `ToolHost.cancel`. Callable
+        from any thread, for several calls at once.
+        """
+        ...
+
+
 class ToolHost(Protocol):
-    """Where tools come from and are run."""
+    """Where tools come from, and who decides whether a call may run."""
 
     def tools(self) -> Sequence[ToolSpec]:
         """The tools on offer now."""
         ...
 
-    def call(self, call: ToolCall) -> ToolResult:
-        """Run one call; a failure of the tool is a result with `is_error`, not an exception."""
+    def prepare(self, call: ToolCall) -> PreparedCall | ToolResult:
+        """Check a call and ask whoever has to be asked; a refusal is a result with `is_error`."""
+        ...
+
+    def news(self) -> list[str]:
+        """What the person should know since this was asked last: servers that failed, tools that changed."""
+        ...
+
+    def goes_on(self, rounds: int) -> bool:
+        """Whether the turn may go on although the model has called tools for so many rounds."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the running calls; callable from a signal handler."""
         ...
 
 
@@ -97,6 +136,8 @@ class ChatSettings:
     sampling: SamplingChoice = field(default_factory=SamplingChoice)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    format: Mapping[str, Any] | None = None
     raw: bool = False
     verbose: bool = False
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 
 from qwen3cli.chat.conversation import Conversation
-from qwen3cli.chat.events import Event, Notice, Stats, Text, Thinking, ToolCalled, ToolReturned, TurnEnded
+from qwen3cli.chat.events import (
+    Event,
+    Finish,
+    Notice,
+    Stats,
+    Text,
+    Thinking,
+    ToolCalled,
+    ToolReturned,
+    TurnEnded,
+)
 from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings, Engine, GenerateRequest, ToolHost
+from qwen3cli.chat.rounds import Repeats, Round
 from qwen3cli.chat.thinking import ADVISED_BUDGET, ThinkingMode, hard_switch, will_think
 
-MAX_ROUNDS = 16
-"""Generations in one turn: a model that keeps calling tools is stopped here, aloud."""
+MAX_ROUNDS = 20
+"""Generations in one turn after which somebody is asked whether it may go on."""
 
 
 class _Reply:
@@ -59,6 +71,7 @@ def request_for(
         think_budget=settings.think_budget or None,
         max_tokens=settings.max_tokens,
         stop=settings.stop,
+        format=settings.format,
     )
 
 
@@ -93,24 +106,98 @@ def run_turn(
         yield from engine.generate(_raw_request(settings, text, quantized=quantized))
         return
     conversation.append(Message("user", text))
-    total: Stats | None = None
+    loop = _Loop(engine, conversation, settings, tools, quantized=quantized)
     try:
-        for _ in range(MAX_ROUNDS):
-            reply = _Reply()
-            yield from _generate(engine, conversation, settings, reply, quantized=quantized, tools=tools)
-            ended = reply.ended
-            if ended is None:
-                raise RuntimeError("the engine stopped without a TurnEnded event")
-            total = total.plus(ended.stats) if total else ended.stats
-            if not reply.calls or tools is None or ended.finish == "interrupted":
-                yield TurnEnded(ended.finish, total)
-                return
-            yield from _run_tools(conversation, tools, reply.calls)
-        yield Notice(f"the model called tools {MAX_ROUNDS} times in a row; stopped")
-        yield TurnEnded("length", total or Stats())
+        yield from loop.run()
     finally:
         if not any(message.role == "assistant" for message in conversation.turns[start:]):
             conversation.rewind(start)
+
+
+class _Loop:
+    """The generations of one turn, and the tools between them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        conversation: Conversation,
+        settings: ChatSettings,
+        tools: ToolHost | None,
+        *,
+        quantized: bool,
+    ) -> None:
+        self._engine = engine
+        self._conversation = conversation
+        self._settings = settings
+        self._tools = tools if settings.tool_choice != "none" else None
+        self._quantized = quantized
+        self._total: Stats | None = None
+        self._failed = Repeats()
+
+    def run(self) -> Iterator[Event]:
+        """Generate, run tools, generate again, until the model has answered or somebody stops it."""
+        for number in count(1):
+            reply = _Reply()
+            yield from self._generate(reply, first=number == 1)
+            ended = reply.ended
+            if ended is None:
+                raise RuntimeError("the engine stopped without a TurnEnded event")
+            self._total = self._total.plus(ended.stats) if self._total else ended.stats
+            tools = self._tools
+            if not reply.calls or tools is None or ended.finish == "interrupted":
+                yield TurnEnded(ended.finish, self._total)
+                return
+            finish = yield from self._run_tools(tools, reply.calls, ended.stats)
+            if finish is None and number % MAX_ROUNDS == 0 and not tools.goes_on(number):
+                yield Notice(f"the model called tools {number} times in a row; stopped")
+                finish = "length"
+            if finish is not None:
+                yield TurnEnded(finish, self._total)
+                return
+
+    def _generate(self, reply: _Reply, *, first: bool) -> Iterator[Event]:
+        """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""
+        messages = self._conversation.messages
+        request = request_for(self._engine, self._settings, messages, quantized=self._quantized)
+        if self._tools is not None:
+            # Demanded is one call: after its result the model may answer.
+            choice = self._settings.tool_choice if first else "auto"
+            request = replace(request, tools=tuple(self._tools.tools()), tool_choice=choice)
+            for line in self._tools.news():
+                yield Notice(line)
+        try:
+            for event in self._engine.generate(request):
+                reply.take(event)
+                if not isinstance(event, TurnEnded):
+                    yield event
+        finally:
+            message = reply.message()
+            # An answer may be empty; one that was stopped before its first word is none.
+            answered = reply.ended is not None and reply.ended.finish != "interrupted"
+            if message.content or message.tool_calls or answered:
+                self._conversation.append(message)
+
+    def _run_tools(
+        self, tools: ToolHost, calls: Sequence[ToolCall], stats: Stats
+    ) -> Generator[Event, None, Finish | None]:
+        """Run the calls of one reply; each has its result in the conversation, whatever happens meanwhile."""
+        free = max(0, stats.context_size - stats.context_used)
+        round_ = Round(tools, calls, free // len(calls), self._failed)
+        try:
+            yield from round_.run()
+        finally:
+            for result in round_.results():
+                self._conversation.append(Message("tool", result.content))
+        for result in round_.results():
+            yield ToolReturned(result)
+        for line in tools.news():
+            yield Notice(line)
+        if round_.interrupted:
+            return "interrupted"
+        if self._failed.hopeless:
+            yield Notice("the model repeats a tool call that has failed; stopped")
+            return "stop"
+        return None
 
 
 def _switch(engine: Engine, settings: ChatSettings) -> bool:
@@ -129,36 +216,3 @@ def _raw_request(settings: ChatSettings, text: str, *, quantized: bool) -> Gener
         max_tokens=settings.max_tokens,
         stop=settings.stop,
     )
-
-
-def _generate(
-    engine: Engine,
-    conversation: Conversation,
-    settings: ChatSettings,
-    reply: _Reply,
-    *,
-    quantized: bool,
-    tools: ToolHost | None,
-) -> Iterator[Event]:
-    """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""
-    request = request_for(engine, settings, conversation.messages, quantized=quantized)
-    if tools is not None:
-        request = replace(request, tools=tuple(tools.tools()))
-    try:
-        for event in engine.generate(request):
-            reply.take(event)
-            if not isinstance(event, TurnEnded):
-                yield event
-    finally:
-        message = reply.message()
-        # An answer may be empty; one that was stopped before its first word is none.
-        answered = reply.ended is not None and reply.ended.finish != "interrupted"
-        if message.content or message.tool_calls or answered:
-            conversation.append(message)
-
-
-def _run_tools(conversation: Conversation, tools: ToolHost, calls: list[ToolCall]) -> Iterator[Event]:
-    for call in calls:
-        result = tools.call(call)
-        conversation.append(Message("tool", result.content))
-        yield ToolReturned(result)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event as Event_
 
 from qwen3cli.chat.events import Event, Finish, Stats, TurnEnded
 from qwen3cli.chat.messages import ToolCall, ToolResult, ToolSpec
@@ -30,6 +32,9 @@ class ScriptedEngine:
                 raise event
             yield event
 
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
     def cancel(self) -> None:
         """Nothing runs."""
 
@@ -40,18 +45,54 @@ class ScriptedEngine:
         """Nothing to free."""
 
 
-class Clock:
-    """A tool host with one tool."""
+@dataclass
+class FakeCall:
+    """A call that may run, and what `host` makes of it."""
 
-    def __init__(self) -> None:
+    call: ToolCall
+    host: FakeTools
+
+    def run(self, room: int, watch: Callable[[str], None]) -> ToolResult:
+        self.host.rooms.append(room)
+        return self.host.answer(self.call, watch)
+
+
+class FakeTools:
+    """A tool host with one tool, `now`; `answer` runs it, `refuse` is the reason why it may not."""
+
+    def __init__(
+        self,
+        answer: Callable[[ToolCall, Callable[[str], None]], ToolResult] | None = None,
+        *,
+        refuse: str = "",
+        patience: int = 1,
+    ) -> None:
         self.calls: list[ToolCall] = []
+        self.rooms: list[int] = []
+        self.cancelled = Event_()
+        self.told: list[str] = []
+        self.asked: list[int] = []
+        self._refuse = refuse
+        self._patience = patience
+        self.answer = answer or (lambda call, _: ToolResult(call.name, "12:00"))
 
     def tools(self) -> list[ToolSpec]:
         return [ToolSpec("now", "The time", {"type": "object", "properties": {}})]
 
-    def call(self, call: ToolCall) -> ToolResult:
+    def prepare(self, call: ToolCall) -> FakeCall | ToolResult:
         self.calls.append(call)
-        return ToolResult(call.name, "12:00")
+        return ToolResult(call.name, self._refuse, is_error=True) if self._refuse else FakeCall(call, self)
+
+    def news(self) -> list[str]:
+        told, self.told = self.told, []
+        return told
+
+    def goes_on(self, rounds: int) -> bool:
+        self.asked.append(rounds)
+        return len(self.asked) < self._patience
+
+    def cancel(self) -> None:
+        self.cancelled.set()
 
 
 def ended(finish: Finish = "stop", **figures: int) -> TurnEnded:

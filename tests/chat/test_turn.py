@@ -12,7 +12,7 @@ from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.chat.turn import MAX_ROUNDS, advice, run_turn
 from qwen3cli.errors import ContextFull, UsageError
-from tests.chat.fakes import Clock, ScriptedEngine, ended
+from tests.chat.fakes import FakeTools, ScriptedEngine, ended
 
 SETTINGS = ChatSettings()
 
@@ -32,7 +32,7 @@ def test_tool_results_go_back_to_the_model_until_it_answers() -> None:
         [ToolCalled(call), ended("stop", output_tokens=5, context_used=50)],
         [Text("noon"), ended(output_tokens=2, context_used=70)],
     )
-    clock, conversation = Clock(), Conversation()
+    clock, conversation = FakeTools(), Conversation()
     events = list(run_turn(engine, conversation, "time?", SETTINGS, quantized=False, tools=clock))
     assert [type(e) for e in events] == [ToolCalled, ToolReturned, Text, TurnEnded]
     assert clock.calls == [call]
@@ -47,7 +47,7 @@ def test_tool_results_go_back_to_the_model_until_it_answers() -> None:
 def test_a_model_that_only_calls_tools_is_stopped_aloud() -> None:
     rounds = [[ToolCalled(ToolCall("now", {})), ended()] for _ in range(MAX_ROUNDS)]
     events = list(
-        run_turn(ScriptedEngine(*rounds), Conversation(), "x", SETTINGS, quantized=False, tools=Clock())
+        run_turn(ScriptedEngine(*rounds), Conversation(), "x", SETTINGS, quantized=False, tools=FakeTools())
     )
     assert isinstance(events[-2], Notice)
     assert str(MAX_ROUNDS) in events[-2].message

@@ -67,6 +67,9 @@ class FakeEngine:
         self.thinking_mode = ThinkingMode.HYBRID
         self.cancelled = False
 
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
     def cancel(self) -> None:
         self.cancelled = True
 

@@ -153,6 +153,10 @@ class LlamaEngine:
             raise UsageError("there is no text to complete")
         return [start]
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `text` takes as it stands."""
+        return len(self._weights.vocabulary.tokenize(text))
+
     def cancel(self) -> None:
         """Stop the running generation soon, and each later one until `allow`.
 

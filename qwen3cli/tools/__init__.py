@@ -1,0 +1,1 @@
+"""Tools: MCP servers, and the trust that a person puts into what they do."""
