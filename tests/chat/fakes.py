@@ -57,12 +57,19 @@ class FakeCall:
         return self.host.answer(self.call, watch)
 
 
+Answer = Callable[[ToolCall, Callable[[str], None]], ToolResult]
+
+
+def _noon(call: ToolCall, _: Callable[[str], None]) -> ToolResult:
+    return ToolResult(call.name, "12:00")
+
+
 class FakeTools:
     """A tool host with one tool, `now`; `answer` runs it, `refuse` is the reason why it may not."""
 
     def __init__(
         self,
-        answer: Callable[[ToolCall, Callable[[str], None]], ToolResult] | None = None,
+        answer: Answer | None = None,
         *,
         refuse: str = "",
         patience: int = 1,
@@ -74,7 +81,7 @@ class FakeTools:
         self.asked: list[int] = []
         self._refuse = refuse
         self._patience = patience
-        self.answer = answer or (lambda call, _: ToolResult(call.name, "12:00"))
+        self.answer = answer or _noon
 
     def tools(self) -> list[ToolSpec]:
         return [ToolSpec("now", "The time", {"type": "object", "properties": {}})]
