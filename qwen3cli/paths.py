@@ -10,19 +10,23 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders and files of one user."""
+    """The folders and files of one user; without `settings`, what the user writes lies in `home`, too."""
 
     home: Path
+    settings: Path | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Paths:
-        """`QWEN3_HOME` if set, else the place this system keeps application data in."""
+        """`QWEN3_HOME` if set, else the places this system keeps application data and settings in."""
         chosen = environ.get("QWEN3_HOME")
         if chosen:
             return cls(Path(chosen).expanduser().absolute())
         import platformdirs
 
-        return cls(Path(platformdirs.user_data_dir("qwen3", appauthor=False)))
+        return cls(
+            Path(platformdirs.user_data_dir("qwen3", appauthor=False)),
+            Path(platformdirs.user_config_dir("qwen3", appauthor=False)),
+        )
 
     @property
     def models(self) -> Path:
@@ -43,3 +47,18 @@ class Paths:
     def history(self) -> Path:
         """Lines typed in the REPL, private to the user."""
         return self.home / "history"
+
+    @property
+    def config(self) -> Path:
+        """What the user writes: settings, and which servers there are."""
+        return self.settings or self.home
+
+    @property
+    def mcp(self) -> Path:
+        """The MCP servers of the user."""
+        return self.config / "mcp.json"
+
+    @property
+    def tools(self) -> Path:
+        """What tools leave behind: approvals, the audit log, logs and tokens of servers, saved results."""
+        return self.home / "tools"
