@@ -87,8 +87,8 @@ class HuggingFace:
 
     def explain(self, refusal: HttpRefusal) -> QwenError:
         """What a refused request means."""
-        if not self._listed and _is_blocked(refusal):
-            return Unreachable(f"{self.title} gives no listing: {refusal.message}", _HINT)
+        if _is_blocked(refusal):
+            return self._blocked(refusal)
         asked = self._headers
         page = f"{_endpoint()}/{self.repository}"
         if refusal.status == 401 and asked and not refusal.code:
@@ -103,7 +103,8 @@ class HuggingFace:
                 f"`{self.repository}` is gated: {self.title} gives it only to people who accepted its terms",
                 f"accept them at {page}, and set `HF_TOKEN` to a token of that account",
             )
-        if refusal.code == "EntryNotFound":
+        vanished = self._listed and refusal.status == 404 and refusal.code != "RepoNotFound"
+        if vanished or refusal.code == "EntryNotFound":
             return NetworkError(
                 f"`{self.repository}` has lost a file that it lists", "run the same command again"
             )
@@ -116,6 +117,15 @@ class HuggingFace:
         hint = "set `HF_TOKEN` to a valid token" if refusal.status == 403 else refusal.hint
         return NetworkError(
             f"{self.title} refuses `{self.repository}` ({refusal.status}){said}", hint or "try again later"
+        )
+
+    def _blocked(self, refusal: HttpRefusal) -> NetworkError:
+        """What to say where somebody else refuses: another hub may do what this one is kept from."""
+        if not self._listed:
+            return Unreachable(f"{self.title} gives no listing: {refusal.message}", _HINT)
+        return NetworkError(
+            f"{self.title} lists `{self.repository}`, but does not give its files: {refusal.message}",
+            f"try `--source modelscope`, or name it `ms://{self.repository}`",
         )
 
     @cached_property
@@ -168,7 +178,8 @@ def _as_file(entry: Any) -> HubFile | None:
 
 def _is_blocked(refusal: HttpRefusal) -> bool:
     """Whether somebody on the way, or the law, keeps the hub from us, so that another one may do."""
-    return refusal.status == 451 or (refusal.status == 403 and refusal.is_page and not refusal.code)
+    page = refusal.status in (401, 403) and refusal.is_page and not refusal.code
+    return page or refusal.status == 451
 
 
 def _license(tags: Any) -> str:

@@ -50,6 +50,7 @@ AWAY: dict[str, tuple[Fault, str]] = {
         "451 Unavailable For Legal Reasons: because",
     ),
     "a blocking page": (error_page(403), "403"),
+    "a page that wants to know who asks": (error_page(401), "401"),
 }
 
 
@@ -115,16 +116,23 @@ def test_what_refusals_mean(
 
 
 def test_what_refusals_of_files_mean(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    def said(status: int, code: str = "") -> str:
-        return one.explain(HttpRefusal("h", status, "", code)).message
+    def said(status: int, code: str = "", *, is_page: bool = False) -> str:
+        error = one.explain(HttpRefusal("h", status, "", code, is_page=is_page))
+        return f"{error.message} ({error.hint})"
 
     with Http(HASTE) as http:
         one = HuggingFace(NAME, http)
         one.listing()
         assert "is gated" in said(401)
         assert "is gated" in said(403)
-        assert "has lost a file" in said(404, "EntryNotFound")
-        assert "(451)" in said(451)
+        for code in ("EntryNotFound", "RevisionNotFound", ""):
+            assert "has lost a file" in said(404, code)
+        assert "has lost a file" in said(404, is_page=True)
+        assert "has no repository" in said(404, "RepoNotFound")
+        assert "is gated" in said(403, "GatedRepo", is_page=True)
+        for blocked in (said(401, is_page=True), said(403, is_page=True), said(451)):
+            assert "does not give its files: `h` refuses: 4" in blocked
+            assert f"try `--source modelscope`, or name it `ms://{NAME}`" in blocked
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         one = HuggingFace(NAME, http)
         one.listing()
