@@ -12,7 +12,7 @@ from typing import Final
 
 from qwen3cli.errors import ModelNotFound
 from qwen3cli.models.facts import UNQUANTIZED
-from qwen3cli.models.filenames import SUFFIX, shard_of
+from qwen3cli.models.filenames import SUFFIX, Shard, shard_of
 
 PREFERRED: Final = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 """From small to large; the largest that the machine runs well is taken."""
@@ -71,6 +71,25 @@ class Variant:
 
 def find_variants(files: Iterable[HubFile]) -> list[Variant]:
     """The models among `files`, from small to large; a set of shards that lacks one is none."""
+    found = [
+        Variant(stem, label_of(stem), tuple(parts[n] for n in sorted(parts)))
+        for (stem, count), parts in _grouped(files).items()
+        if len(parts) == count and parts.keys() == set(range(1, count + 1))
+    ]
+    return sorted(found, key=lambda variant: (variant.size, variant.stem))
+
+
+def missing_part(files: Iterable[HubFile]) -> str:
+    """The name of the first part that a set of shards among `files` lacks; "" where none lacks one."""
+    for (stem, count), parts in _grouped(files).items():
+        for number in range(1, count + 1):
+            if number not in parts:
+                return Shard(stem.rpartition("/")[2], number, count).name
+    return ""
+
+
+def _grouped(files: Iterable[HubFile]) -> dict[tuple[str, int], dict[int, HubFile]]:
+    """The files of models by their number, for each stem and count of parts."""
     groups: dict[tuple[str, int], dict[int, HubFile]] = {}
     for file in files:
         if not file.name.lower().endswith(SUFFIX) or _COMPANION.search(file.name):
@@ -80,12 +99,7 @@ def find_variants(files: Iterable[HubFile]) -> list[Variant]:
             groups[(file.path[: -len(SUFFIX)], 1)] = {1: file}
         else:
             groups.setdefault((shard.stem, shard.count), {})[shard.number] = file
-    found = [
-        Variant(stem, label_of(stem), tuple(parts[n] for n in sorted(parts)))
-        for (stem, count), parts in groups.items()
-        if len(parts) == count and min(parts) == 1 and max(parts) == count
-    ]
-    return sorted(found, key=lambda variant: (variant.size, variant.stem))
+    return groups
 
 
 def choose_named(variants: Sequence[Variant], wanted: str, where: str) -> Variant:
@@ -93,10 +107,12 @@ def choose_named(variants: Sequence[Variant], wanted: str, where: str) -> Varian
 
     Raises `ModelNotFound` with the list of what there is in `where`.
     """
+    for spelt in (str, str.lower):
+        for variant in variants:
+            names = {spelt(name) for file in variant.files for name in (file.path, file.name)}
+            if spelt(wanted) in names:
+                return variant
     text = wanted.lower()
-    for variant in variants:
-        if any(text in (file.path.lower(), file.name.lower()) for file in variant.files):
-            return variant
     tag = re.compile(rf"(?:^|[-./]){re.escape(text)}(?=[-.]|$)")
     fitting = [v for v in variants if v.label.lower() == text or tag.search(v.stem.lower())]
     if not fitting:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qwen3cli.errors import ModelNotFound
-from qwen3cli.models.variants import HubFile, choose_fitting, choose_named, find_variants
+from qwen3cli.models.variants import HubFile, choose_fitting, choose_named, find_variants, missing_part
 
 GB = 10**9
 
@@ -64,9 +64,30 @@ def test_shards_are_one_model_in_their_order() -> None:
     assert find_variants(files[:2]) == []
 
 
+def test_a_part_that_is_missing_has_a_name() -> None:
+    files = [HubFile(f"Q4_K_M/m-Q4_K_M-{n:05}-of-00003.gguf", 1) for n in (1, 2, 3)]
+    others = [HubFile("m-Q8_0.gguf", 1), HubFile("mmproj-00001-of-00002.gguf", 1), HubFile("x.json", 1)]
+    assert missing_part([*others, *files]) == ""
+    for file in files:
+        left = [one for one in files if one is not file]
+        assert missing_part([*others, *left]) == file.name
+    assert missing_part(files[2:]) == files[0].name
+    odd = [HubFile("m-00000-of-00001.gguf", 1), HubFile("m-00001-of-99999.gguf", 1)]
+    assert find_variants(odd) == []
+    assert missing_part(odd[1:]) == "m-00002-of-99999.gguf"
+
+
 @pytest.mark.parametrize("wanted", ["Q5_K_M", "q5_k_m", "Qwen3-8B-Q5_K_M.gguf", "qwen3-8b-q5_k_m.GGUF"])
 def test_a_variant_is_asked_for_by_tag_or_by_file(wanted: str) -> None:
     assert choose_named(find_variants(USUAL), wanted, "a/b").label == "Q5_K_M"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("wanted", ["A-Q8_0.gguf", "a-q8_0.gguf"])
+def test_of_files_that_differ_in_case_the_one_that_was_written_is_taken(wanted: str, order: int) -> None:
+    both = [HubFile("A-Q8_0.gguf", 1), HubFile("a-q8_0.gguf", 1)][::order]
+    for variants in (find_variants(both), find_variants(both)[::-1]):
+        assert choose_named(variants, wanted, "a/b").files[0].path == wanted
 
 
 @pytest.mark.parametrize("wanted", ["Q3_K_M", "Q4", "K_M", "_M", "8B-Q9", ".gguf", "x.gguf"])
