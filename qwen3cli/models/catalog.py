@@ -50,8 +50,8 @@ class Member:
         """
         if self.base != facts.base:
             return "a base model" if facts.base else "no base model"
-        if (self.experts is None) != (facts.architecture == "qwen3"):
-            return f"a {facts.architecture}"
+        if facts.architecture != ("qwen3moe" if self.experts else "qwen3"):
+            return _ARCHITECTURES.get(facts.architecture, f"of the architecture `{facts.architecture}`")
         if facts.thinking not in ("", self.thinking.value):
             return f"one whose thinking is `{facts.thinking}`"
         return ""
@@ -67,6 +67,7 @@ _SHAPES: dict[str, tuple[int, int, int, int, int, tuple[int, int] | None]] = {
     "30b-a3b": (48, 2048, 768, 32, 4, (128, 8)),
     "235b-a22b": (94, 4096, 1536, 64, 4, (128, 8)),
 }
+_ARCHITECTURES = {"qwen3": "a dense model", "qwen3moe": "a mixture of experts"}
 _TIED = ("0.6b", "1.7b", "4b")
 _ONLY_Q8_0 = ("0.6b", "1.7b")
 """Of these Qwen gives no other GGUF file."""

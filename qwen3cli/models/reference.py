@@ -166,8 +166,18 @@ def without_secrets(url: str) -> str:
 
 def is_name(text: str) -> bool:
     """Whether `text` may name a model in the store: safe as a folder name on every system, and no path."""
-    device = _DEVICE.match(text) is not None
-    return bool(_NAME.fullmatch(text)) and not device and not text.lower().endswith((".", ".gguf"))
+    return not rule_for(text)
+
+
+def rule_for(name: str) -> str:
+    """What to do where `name` cannot be the name of a model in the store; "" where it can."""
+    if not _NAME.fullmatch(name):
+        return "use up to 96 letters, digits, `.`, `_` and `-`, a letter or digit first"
+    if device := _DEVICE.match(name):
+        return f"Windows reserves `{device[1]}`, with any ending, for a device: choose another name"
+    if name.lower().endswith((".", ".gguf")):
+        return "choose one that ends neither in `.`, which Windows drops, nor in `.gguf`, which names a file"
+    return ""
 
 
 def _is_path(text: str) -> bool:

@@ -21,7 +21,7 @@ from qwen3cli.models.filenames import is_outside, safe_names
 from qwen3cli.models.manifest import Entry, Origin, Unread, part_of, read_manifest
 from qwen3cli.models.placing import brought, link_or_copy, place_new, place_over, tidy
 from qwen3cli.models.problems import absent, file_problem, problem_of, refusal, removal
-from qwen3cli.models.reference import DEMO, is_name
+from qwen3cli.models.reference import DEMO, rule_for
 from qwen3cli.models.workshop import alone, discard, sweep, translated, unfinished
 
 FILE = "model.gguf"
@@ -290,8 +290,5 @@ def check_name(name: str) -> None:
     """Raise `UsageError` for a name that a model in the store cannot have."""
     if name.lower() == DEMO:
         raise UsageError("`demo` is the built-in model's name", "choose another name")
-    if not is_name(name):
-        raise UsageError(
-            f"`{name}` cannot name a model",
-            "use up to 96 letters, digits, `.`, `_` and `-`, a letter or digit first",
-        )
+    if rule := rule_for(name):
+        raise UsageError(f"`{name}` cannot name a model", rule)

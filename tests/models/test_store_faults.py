@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qwen3cli.errors import InvalidFile, ModelNotFound, NotEnough, QwenError, UsageError
-from qwen3cli.models.manifest import Origin
+from qwen3cli.models.manifest import Entry, Origin, Unread, read_manifest
 from qwen3cli.models.problems import removal
 from qwen3cli.models.reference import ModelRef, is_name
 from qwen3cli.models.store import ModelStore
@@ -96,6 +96,30 @@ def store_with(folder: Path, gguf: Path, *names: str) -> ModelStore:
     return store
 
 
+def test_a_model_that_is_replaced_while_it_is_looked_at_is_no_damage(
+    tmp_path: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, looks = store_with(tmp_path, tiny_gguf, "m"), list[Path]()
+    away = tmp_path / "away"
+
+    def read(folder: Path) -> Entry | Unread:
+        looks.append(folder)
+        if len(looks) > 1:
+            return read_manifest(folder)
+        # Another process takes the model out just before this look, and puts one in just after it.
+        folder.rename(away)
+        seen = read_manifest(folder)
+        away.rename(folder)
+        return seen
+
+    monkeypatch.setattr("qwen3cli.models.store.read_manifest", read)
+    assert (store.get("m").name, len(looks)) == ("m", 2)
+    looks.clear()
+    assert ([entry.name for entry in store.entries()], len(looks)) == (["m"], 2)
+    looks.clear()
+    assert unread(store) == []
+
+
 def test_weights_are_validated_when_used_and_before_a_copy(tmp_path: Path, tiny_gguf: Path) -> None:
     store = store_with(tmp_path, tiny_gguf, "m")
     weights = store.get("m").facts.path
@@ -146,10 +170,19 @@ def test_removal_is_all_or_nothing(tmp_path: Path, tiny_gguf: Path) -> None:
     assert store.remove(["ONE", "one", "two"]) == ["one", "two"]
 
 
-@pytest.mark.parametrize("name", ["x.gguf", "X.GGUF", "con", "NUL", "nul.txt", "COM1", "a.", "a b", ""])
-def test_what_could_not_be_used_again_is_no_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        *((name, "choose one that ends neither in `.`") for name in ("x.gguf", "X.GGUF", "a.")),
+        *((name, "Windows reserves `con`") for name in ("con", "con.txt")),
+        *((name, f"Windows reserves `{name[:4]}`") for name in ("COM1", "com1.x", "LPT9")),
+        *((name, "use up to 96 letters") for name in ("a b", "", "con:", "-x", "x" * 97)),
+    ],
+)
+def test_what_could_not_be_used_again_is_no_name(tmp_path: Path, name: str, rule: str) -> None:
+    with pytest.raises(UsageError, match="cannot name a model") as caught:
         ModelStore(tmp_path).add(name, Origin("x"), lambda _: None)
+    assert (caught.value.hint or "").startswith(rule)
 
 
 @pytest.mark.parametrize("name", ["console", "null", "com", "0.6b", "a.gguf.b", "Qwen3-8B-Q8_0"])
