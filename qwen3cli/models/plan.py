@@ -72,22 +72,14 @@ def needs_of_family(member: Member) -> list[Needs]:
 
 def smaller_member(member: Member, machine: Machine, context: int) -> tuple[Member, Choice] | None:
     """The largest smaller member of the same kind that fits in a good quantization, and the best one of these."""
-    smaller = [
-        other
-        for other in FAMILY.values()
-        if (other.thinking, other.base) == (member.thinking, member.base) and _size(other) < _size(member)
-    ]
-    for other in sorted(smaller, key=_size, reverse=True):
+    alike = [m for m in FAMILY.values() if (m.thinking, m.base) == (member.thinking, member.base)]
+    sizes = {other: needs_of_member(other, QUALITY[0]).total(context) for other in alike}
+    smaller = [other for other in alike if sizes[other] < sizes[member]]
+    for other in sorted(smaller, key=sizes.__getitem__, reverse=True):
         best = make_plan(needs_of_family(other), machine, context).best
         if best is not None and best.fits and best.needs.quantization in GOOD:
             return other, best
     return None
-
-
-def _size(member: Member) -> int:
-    """What orders members by the room they take."""
-    width = member.feed_forward * (member.experts[0] if member.experts else 1)
-    return member.layers * member.hidden * width
 
 
 def _choice(needs: Needs, machine: Machine, context: int, kv_type: str) -> Choice:

@@ -98,6 +98,24 @@ def test_a_smaller_member_of_the_same_kind_is_found() -> None:
     assert smaller_member(FAMILY["0.6b"], described(GB), 8_192) is None
 
 
+@pytest.mark.parametrize("ram", [16, 24, 36, 64, 128])
+def test_a_smaller_member_is_smaller_to_run(ram: int) -> None:
+    for member in FAMILY.values():
+        found = smaller_member(member, described(ram * GB), 8_192)
+        if found is not None:
+            same = needs_of_member(member, found[1].needs.quantization)
+            assert found[1].total < same.total(8_192), (member.name, found[0].name)
+
+
+def test_by_what_they_take_a_mixture_comes_before_the_dense_model_of_more_parameters() -> None:
+    machine = described(36 * GB)
+    assert [
+        found[0].name
+        for name in ("235b-a22b", "32b", "30b-a3b")
+        if (found := smaller_member(FAMILY[name], machine, 8_192))
+    ] == ["32b", "30b-a3b", "14b"]
+
+
 def test_a_single_file_is_planned_alone() -> None:
     needs = replace(needs_of_member(FAMILY["8b"], "iq2_m"), context=1_000)
     plan = make_plan([needs], described(16 * GB), 1_000)
