@@ -1,0 +1,45 @@
+"""What a tool is, as a hash: whatever somebody approved holds for exactly that, and what differs can be named.
+
+Of the server it is what starts or reaches it, with the names of its environment and headers (their values may be
+secrets that change); of the tool its schema and its description, which the model acts upon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qwen3cli.tools.kinds import RemoteTool, ServerConfig
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A tool of a server: its hash, and a hash of each part under the part's name."""
+
+    key: str
+    parts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, tool: RemoteTool, server: ServerConfig) -> Identity:
+        """The identity of a tool as described and configured now."""
+        parts = {
+            "the server's command": _hash([server.transport, server.command, str(server.cwd or "")]),
+            "the server's arguments": _hash(server.args),
+            "the names of the server's environment": _hash(sorted(server.env)),
+            "the server's URL": _hash([server.url, sorted(name.lower() for name in server.headers)]),
+            "the tool's schema": _hash(tool.schema),
+            "the tool's description": _hash([tool.description, tool.title]),
+        }
+        return cls(_hash([tool.server, tool.name, parts]), parts)
+
+    def differences(self, earlier: Mapping[str, str]) -> tuple[str, ...]:
+        """The names of the parts that were not like this earlier."""
+        return tuple(name for name, part in self.parts.items() if earlier.get(name) != part)
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
