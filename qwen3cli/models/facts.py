@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 UNQUANTIZED = ("F32", "F16", "BF16")
 
+_SIZE = r"(?:[0-9]+(?:\.[0-9]+)?[bm]|a[0-9]+b)[-_ ]"
+# What names of files add: how it was quantized, or which part of it this is.
+_ADDITION = (
+    r"(?:gguf|i1|ud|i?q[0-9](?:_[a-z0-9]+)*|tq[0-9]_[0-9]|b?f16|f32|fp16|fp32|mxfp4|[0-9]{5}-of-[0-9]{5})"
+)
+_ADDED = rf"(?:[-_. ]{_ADDITION}(?:[-. ]{_ADDITION})*)?"
+_BASE_TAG = re.compile(rf"(?:{_SIZE})*base{_ADDED}", re.IGNORECASE)
+_BASE_TITLE = re.compile(rf"(?:^|[-_. ]){_SIZE}base{_ADDED}$", re.IGNORECASE)
+"""As the family writes it: `Qwen3-8B-Base`, `Qwen3 30B A3B Base`."""
+
 Thinking = Callable[[str], str]
 """Tells the thinking kind from a chat template; "" where the template does not show it."""
 
@@ -42,7 +52,7 @@ def read_facts(path: Path, name: str | None = None, thinking: Thinking = unknown
     title = header.name or path.stem
     headers = [header, *(_checked_part(part, number) for number, part in enumerate(further, 2))]
     # Not by the name in the store, which is the person's choice and says nothing of the weights.
-    base = _is_base(title, metadata) or _is_base(path.stem, {})
+    base = _is_base(header.text("general.finetune"), (title, path.stem))
     return ModelFacts(
         name=name or path.stem,
         path=path,
@@ -128,8 +138,11 @@ def _thinking(header: Header, tell: Thinking, *, base: bool) -> str:
     return ThinkingMode.NEVER.value if base or not template else tell(template)
 
 
-def _is_base(title: str, metadata: Mapping[str, object]) -> bool:
-    """Base models ship a chat template too: their name and their `finetune` tag tell them apart."""
-    if str(metadata.get("general.finetune", "")).lower() == "base":
-        return True
-    return re.search(r"(?:^|[-_. ])base(?:$|[-_. ])", title, re.IGNORECASE) is not None
+def _is_base(finetune: str | None, titles: Sequence[str]) -> bool:
+    """Base models ship a chat template too: only their `finetune` tag and, without one, their names tell them apart.
+
+    What was tuned on from one has further words behind the `Base`; anywhere else the word means something else.
+    """
+    if finetune:
+        return _BASE_TAG.fullmatch(finetune) is not None
+    return any(_BASE_TITLE.search(title) for title in titles)

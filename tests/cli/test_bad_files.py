@@ -131,10 +131,10 @@ def test_too_little_memory_is_a_sentence(environ: dict[str, str]) -> None:
 
 def test_a_base_model_completes_text_and_says_so(qwen3: Run, tmp_path: Path) -> None:
     home = {"QWEN3_HOME": str(tmp_path / "home")}
-    folder = make_checkpoint(tmp_path / "checkpoint", Model())
-    assert qwen3("convert", str(folder), "--as", "mine-base", "-q", "f32", env=home).returncode == 0
-    done = qwen3("chat", "mine-base", "Once", "--max-tokens", "3", env=home)
+    folder = make_checkpoint(tmp_path / "Qwen3-0.6B-Base", Model())
+    assert qwen3("convert", str(folder), "--as", "mine", "-q", "f32", env=home).returncode == 0
+    done = qwen3("chat", "mine", "Once", "--max-tokens", "3", env=home)
     assert done.returncode == 0, done.stderr
     assert "base model" in done.stderr
-    refused_toggle = qwen3("chat", "mine-base", "Once", "--think", env=home)
+    refused_toggle = qwen3("chat", "mine", "Once", "--think", env=home)
     assert refused_toggle.returncode == 2, refused_toggle.stderr
