@@ -16,7 +16,7 @@ from qwen3cli.models import fit
 from qwen3cli.models.conversion import demo_facts
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.installed import find_installed
-from qwen3cli.models.reference import DEMO, ModelRef, is_folder
+from qwen3cli.models.reference import DEMO, ModelRef, candidates, is_folder
 from qwen3cli.models.trust import check_once
 from qwen3cli.terminal.ask import can_ask
 from qwen3cli.terminal.interrupts import cancelling
@@ -103,7 +103,8 @@ def _absence(text: str, reference: ModelRef) -> tuple[str, str]:
         return f"`{text}` is not installed", f"`qwen3 pull {shlex.quote(text)}` installs it"
     if reference.kind == "ollama":
         return f"`{text}` is not registered", f"`qwen3 import {shlex.quote(text)}` does that"
-    hint = f"`qwen3 list` shows what is installed; {HOW_TO_GET_ONE}"
+    names = candidates(text) or HOW_TO_GET_ONE
+    hint = f"`qwen3 list` shows what is installed; {names}"
     if is_folder(text):
         hint = f"to chat with the folder, write `./{text}`"
     return f"there is no model `{text}`", hint

@@ -15,7 +15,7 @@ from qwen3cli.models import catalog
 from qwen3cli.models.filenames import SUFFIX
 from qwen3cli.models.installed import find_installed
 from qwen3cli.models.machines import LEAST_CONTEXT, Machine, described, parse_ram, parse_size, this_machine
-from qwen3cli.models.reference import ModelRef
+from qwen3cli.models.reference import ModelRef, candidates
 from qwen3cli.models.variants import label_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def _subject(session: Session, text: str) -> Subject:
         models = [needs_of_member(member, wanted)] if wanted else needs_of_family(member)
         return Subject(member.name, tuple(models), member)
     if find_installed(session.store, reference) is None:
-        hint = f"`{text}` is no member of it; `qwen3 list` shows what is installed"
+        names = candidates(text) or f"`{text}` is no member of it"
+        hint = f"{names}; `qwen3 list` shows what is installed"
         raise ModelNotFound("`qwen3 plan` knows the Qwen3 family and models that are here", hint)
     facts = find_facts(session, text)
     return Subject(facts.name, (needs_of_file(facts),))

@@ -11,7 +11,7 @@ from converters.recipes import RECIPES
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.models.catalog import FAMILY
-from qwen3cli.models.reference import ModelRef, SourceChoice
+from qwen3cli.models.reference import ModelRef, SourceChoice, candidates
 from qwen3cli.models.store import check_name
 
 SIZES = ", ".join(member.name for member in FAMILY.values() if not (member.base or member.sibling))
@@ -66,7 +66,7 @@ def pull(
         raise UsageError(f"`--source` does not know `{source}`", f"it takes {', '.join(SOURCES)}")
     parsed = ModelRef.parse(reference)
     if not parsed.is_remote:
-        raise UsageError(f"`{reference}` is nothing that a hub could have", _instead(parsed))
+        raise _no_reference(parsed)
     from qwen3cli.cli.pulls import run_pull, show_pull
     from qwen3cli.models.pull import Request
 
@@ -75,6 +75,13 @@ def pull(
         show_pull(session, request)
     else:
         run_pull(session, request, force=force)
+
+
+def _no_reference(reference: ModelRef) -> UsageError:
+    """What to say of a text that no hub could have a model for."""
+    if names := candidates(reference.text):
+        return UsageError(f"`{reference.text}` names no member of the family for certain", names)
+    return UsageError(f"`{reference.text}` is nothing that a hub could have", _instead(reference))
 
 
 def _instead(reference: ModelRef) -> str:

@@ -1,6 +1,8 @@
-"""Which stored model a reference to a hub means: one that was pulled from there."""
+"""Which stored model a reference means: one that was pulled from that hub, or imported from Ollama."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from qwen3cli.models.catalog import FAMILY
 from qwen3cli.models.reference import ModelRef, without_secrets
@@ -8,10 +10,9 @@ from qwen3cli.models.store import Entry, ModelStore
 
 
 def find_installed(store: ModelStore, reference: ModelRef) -> Entry | None:
-    """The model that was pulled by this reference, or would be the one that it pulls; the latest of several."""
-    if not reference.is_remote:
-        return None
-    fitting = [entry for entry in store.entries() if _is_meant(entry, reference)]
+    """The model that came by this reference, or would be the one that it pulls; the latest of several."""
+    sources = _sources(reference)
+    fitting = [entry for entry in store.entries() if _is_meant(entry, reference, sources)] if sources else []
     return max(fitting, key=lambda entry: entry.added, default=None)
 
 
@@ -30,8 +31,8 @@ def _plain(source: str) -> str:
     return source.lower().removeprefix("ms://")
 
 
-def _is_meant(entry: Entry, reference: ModelRef) -> bool:
-    if not any(is_from(entry, source) for source in _sources(reference)):
+def _is_meant(entry: Entry, reference: ModelRef, sources: Sequence[str]) -> bool:
+    if not any(is_from(entry, source) for source in sources):
         return False
     wanted = "" if entry.origin.source.startswith("ollama://") else reference.wanted.lower()
     files = (path.name.lower() for path in entry.files)
@@ -53,10 +54,9 @@ def checkpoint_source(reference: ModelRef) -> str:
 
 def _sources(reference: ModelRef) -> list[str]:
     """How the places that a reference can mean are written in manifests."""
-    known = [checkpoint_source(reference)]
+    known = [checkpoint_source(reference)] if reference.is_remote else []
     if reference.kind == "family":
         gguf = FAMILY[reference.place].gguf
         known += [gguf] if gguf else []
-        # Ollama's own spelling means, first of all, what was imported from there.
-        known += [f"ollama://{reference.text}"] if reference.text.lower().startswith("qwen3:") else []
-    return known
+    # Ollama's own words mean, first of all, what was imported from there.
+    return [*known, f"ollama://{reference.ollamas}"] if reference.ollamas else known

@@ -7,7 +7,7 @@ The grammar, tried in this order::
                                                     or ends in .gguf
     http://… https://…                              a file at a URL; pages of hubs are taken for their models
     SIZE[-base|-instruct-2507|…][:QUANT]            a member of the family, as catalog.py lists them
-    qwen3:SIZE[-QUANT]  qwen3-coder:SIZE[-QUANT]    the same as Ollama writes it
+    qwen3:SIZE[-QUANT]  qwen3-coder[:SIZE[-QUANT]]  the same as Ollama writes it, where that leaves no choice
     [hf://|hf.co/|huggingface.co/]OWNER/REPO[:QUANT|:FILE]      on Hugging Face
     (ms://|modelscope.cn/|modelscope.cn/models/)OWNER/REPO[:…]  on ModelScope
     kaggle://OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION][:…]      on Kaggle
@@ -49,6 +49,10 @@ _OLLAMA_FAMILY = {"qwen3": "", "qwen3-coder": "coder-"}
 """What Ollama calls the family, and how the short names of its members begin."""
 _OLLAMA_SIZES = {"30b": "30b-a3b", "235b": "235b-a22b"}
 """Sizes that Ollama writes without the active part."""
+_LATEST = "latest"
+"""What Ollama takes for a tag where there is none."""
+_RELEASE = "-2507"
+"""What Ollama may leave out: of these kinds the family has no other release."""
 _QUANTIZATION = re.compile(r"(?:i?q[1-8]|tq[12])(?:_[0-9a-z]+)*|b?f16|f32|fp(?:16|32)|mxfp4", re.IGNORECASE)
 _PREFIXES: tuple[tuple[str, Kind], ...] = (
     ("hf://", "hf"),
@@ -95,19 +99,32 @@ class ModelRef:
         """Whether a hub or a server has it."""
         return self.kind in ("url", "family", "hf", "modelscope", "kaggle")
 
+    @property
+    def ollamas(self) -> str:
+        """What Ollama calls it, with its tag; "" for what is not in Ollama's words."""
+        name = self.place if self.kind == "ollama" else self.text
+        if self.kind != "ollama" and name.partition(":")[0].lower() not in _OLLAMA_FAMILY:
+            return ""
+        return name if ":" in name.rpartition("/")[2] else f"{name}:{_LATEST}"
+
 
 def _in_family(text: str) -> ModelRef | None:
     if "/" in text.partition(":")[0]:
         return None
-    short, _, wanted = text.partition(":")
+    short, colon, wanted = text.partition(":")
     member = catalog.find(short)
     if member is None and short.lower() in _OLLAMA_FAMILY:
-        member, wanted = _in_ollamas_words(_OLLAMA_FAMILY[short.lower()], wanted)
+        tag = wanted if colon else _LATEST
+        member, wanted = _in_ollamas_words(_OLLAMA_FAMILY[short.lower()], tag)
     return ModelRef("family", text, member.name, wanted) if member else None
 
 
 def _in_ollamas_words(beginning: str, tag: str) -> tuple[catalog.Member | None, str]:
     """The member and the quantization of a tag of Ollama's, where one may follow the size after a dash."""
+    if tag.lower() == _LATEST:
+        # Which size that is, Ollama may change any day.
+        members = _members(beginning)
+        return (members[0], "") if len(members) == 1 else (None, "")
     size, dash, rest = tag.partition("-")
     active = _OLLAMA_SIZES.get(size.lower(), size)
     for full in (size, active):
@@ -117,10 +134,31 @@ def _in_ollamas_words(beginning: str, tag: str) -> tuple[catalog.Member | None, 
             plain = plain[: -len(quantization) - 1]
         else:
             quantization = ""
-        member = catalog.FAMILY.get(plain.lower())
+        member = catalog.FAMILY.get(plain.lower()) or catalog.FAMILY.get(f"{plain.lower()}{_RELEASE}")
         if member is not None:
             return member, quantization
     return None, ""
+
+
+def _members(beginning: str) -> list[catalog.Member]:
+    """The members that Ollama has under the name whose members' short names begin so."""
+    beginnings = sorted(_OLLAMA_FAMILY.values(), key=len, reverse=True)
+    named = {name: next(b for b in beginnings if name.startswith(b)) for name in catalog.FAMILY}
+    return [catalog.FAMILY[name] for name, known in named.items() if known == beginning]
+
+
+def candidates(text: str) -> str:
+    """What to name instead of a name in Ollama's words that leaves a choice; "" for any other text."""
+    family, _, tag = text.lower().partition(":")
+    beginning = _OLLAMA_FAMILY.get(family)
+    if beginning is None:
+        return ""
+    members = _members(beginning)
+    size = tag.partition("-")[0]
+    full = f"{beginning}{_OLLAMA_SIZES.get(size, size)}"
+    of_size = [member for member in members if f"{member.name}-".startswith(f"{full}-")]
+    plain = [member for member in members if not (member.base or member.sibling)]
+    return "the family has " + ", ".join(f"`{member.name}`" for member in of_size or plain or members)
 
 
 def _on_hub(text: str) -> ModelRef | None:

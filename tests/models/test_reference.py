@@ -6,7 +6,7 @@ import pytest
 
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.models.catalog import FAMILY, find, find_in_repository, sibling_of
-from qwen3cli.models.reference import ModelRef, is_name
+from qwen3cli.models.reference import ModelRef, candidates, is_name
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,21 @@ def test_every_form_is_told_apart(text: str, kind: str) -> None:
         ("qwen3:", "unknown", "", ""),
         ("qwen3:q8_0", "unknown", "", ""),
         ("qwen3:8b-", "unknown", "", ""),
-        ("qwen3:4b-instruct", "unknown", "", ""),
-        ("qwen3:4b-instruct-q8_0", "unknown", "", ""),
+        ("qwen3:8b-instruct", "unknown", "", ""),
+        ("qwen3:32b-thinking-q8_0", "unknown", "", ""),
+        ("qwen3:235b-base", "unknown", "", ""),
+        ("qwen3:4b-2507", "unknown", "", ""),
+        ("qwen3", "name", "", ""),
+        ("qwen3:4b", "family", "4b", ""),
+        ("qwen3:4b-instruct", "family", "4b-instruct-2507", ""),
+        ("Qwen3:4B-Instruct-q8_0", "family", "4b-instruct-2507", "q8_0"),
+        ("qwen3:30b-thinking", "family", "30b-a3b-thinking-2507", ""),
+        ("qwen3:235b-instruct", "family", "235b-a22b-instruct-2507", ""),
+        ("qwen3:30b-a3b-instruct", "family", "30b-a3b-instruct-2507", ""),
+        ("qwen3-coder", "family", "coder-30b-a3b", ""),
+        ("Qwen3-Coder:Latest", "family", "coder-30b-a3b", ""),
+        ("qwen3-coder:", "unknown", "", ""),
+        ("qwen3-coder:30b-base", "unknown", "", ""),
         ("Qwen/Qwen3-8B", "hf", "Qwen/Qwen3-8B", ""),
         ("Qwen/Qwen3-8B-GGUF:q8_0", "hf", "Qwen/Qwen3-8B-GGUF", "q8_0"),
         ("Qwen/Qwen3-8B-GGUF:sub/a.gguf", "hf", "Qwen/Qwen3-8B-GGUF", "sub/a.gguf"),
@@ -95,6 +108,29 @@ def test_every_form_is_told_apart(text: str, kind: str) -> None:
 def test_forms_are_taken_apart(text: str, kind: str, place: str, wanted: str) -> None:
     parsed = ModelRef.parse(text)
     assert (parsed.kind, parsed.place, parsed.wanted) == (kind, place, wanted)
+
+
+SIZES = "`0.6b`, `1.7b`, `4b`, `8b`, `14b`, `32b`, `30b-a3b`, `235b-a22b`"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("qwen3", SIZES),
+        ("Qwen3:latest", SIZES),
+        ("qwen3:7b", SIZES),
+        ("qwen3:", SIZES),
+        ("qwen3:8b-instruct", "`8b`, `8b-base`"),
+        ("qwen3:32B-thinking", "`32b`"),
+        ("qwen3:235b-base", "`235b-a22b`, `235b-a22b-instruct-2507`, `235b-a22b-thinking-2507`"),
+        ("qwen3-coder:480b", "`coder-30b-a3b`"),
+        ("qwen3-coder:30b-base", "`coder-30b-a3b`"),
+    ],
+)
+def test_where_a_name_of_ollamas_leaves_a_choice_the_members_are_named(text: str, names: str) -> None:
+    assert candidates(text) == f"the family has {names}"
+    for other in (f"a/{text}", f"x{text}", text.lower().replace("qwen3", "llama3")):
+        assert candidates(other) == ""
 
 
 @pytest.mark.parametrize(
