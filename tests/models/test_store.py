@@ -383,7 +383,7 @@ def test_the_thinking_kind_is_asked_once_and_kept(tmp_path: Path, demo_gguf: Pat
     # What a person calls a model says nothing of it; what its file is called does.
     put(store, "knowledge-base", demo_gguf)
     assert store.get("knowledge-base").facts.thinking == "hybrid"
-    store.add("x", Origin("a test"), lambda target: copied(demo_gguf, target), file_name="It-Base.gguf")
+    store.add("x", Origin("a test"), lambda target: copied(demo_gguf, target), file_name="It-8B-Base.gguf")
     assert store.get("x").facts.thinking == "never"
     assert len(asked) == 2
 
