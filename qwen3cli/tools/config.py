@@ -211,7 +211,7 @@ def _content(path: Path, *, piped: bool = False) -> bytes:
                 content = file.read(LIMIT + 1)
         else:
             # People keep their configuration elsewhere and link to it.
-            content = read_private(path.resolve(), LIMIT + 1)
+            content = read_private(path.resolve(), LIMIT)
         if len(content) > LIMIT:
             raise ValueError(f"it has more than {LIMIT:,} bytes")
     except FileNotFoundError:

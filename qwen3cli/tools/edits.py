@@ -42,8 +42,9 @@ def without_server(text: str, name: str) -> str:
 def _groups(root: Node) -> list[Node]:
     """The objects that hold servers."""
     members = _members(root)
-    inside = _members(members["mcp"]) if "mcp" in members else {}
-    return [place[key] for place in (members, inside) for key in ("mcpServers", "servers") if key in place]
+    settings = _members(members["mcp"]) if "mcp" in members else {}
+    outside = [members[key] for key in ("mcpServers", "servers") if key in members]
+    return outside + ([settings["servers"]] if "servers" in settings else [])
 
 
 def _members(node: Node) -> dict[str, Node]:

@@ -88,7 +88,7 @@ class Field:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refusal(f"is {self._kind}, not a number")
         if not math.isfinite(value) or not least <= value <= most:
-            raise self.refusal(f"is {value:g}; from {least:,g} to {most:,g} makes sense")
+            raise self.refusal(f"is {value:g}; from {least:,.0f} to {most:,.0f} makes sense")
         return float(value)
 
     def refusal(self, what: str, hint: str | None = None) -> InvalidFile:
