@@ -1,0 +1,285 @@
+"""Where servers come from: three files and which wins, and the project's only once a person accepted it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
+from qwen3cli.paths import Paths
+from qwen3cli.tools import rewriting
+from qwen3cli.tools.config import Gathered, gather
+from qwen3cli.tools.projects import AcceptedProjects, Project
+
+
+class Person:
+    """Somebody who is asked, and remembers what was shown."""
+
+    def __init__(self, agrees: bool = True) -> None:
+        self.agrees = agrees
+        self.shown: list[Project] = []
+
+    def __call__(self, project: Project) -> bool:
+        self.shown.append(project)
+        return self.agrees
+
+
+class Place:
+    """A home, a project's folder, and a file to be named."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(folder / "data", folder / "config")
+        self.project = folder / "project"
+        self.extra = folder / "extra.json"
+        self.user_file = self.paths.mcp
+        self.project_file = self.project / ".mcp.json"
+        for made in (self.project, self.paths.config):
+            made.mkdir()
+
+    def write(self, path: Path, **entries: Any) -> None:
+        path.write_text(json.dumps({"mcpServers": entries}))
+
+    def gather(self, person: Person | None = None, *, extra: Path | None = None, **environ: str) -> Gathered:
+        return gather(self.paths, self.project, extra, environ, person)
+
+    @property
+    def store(self) -> Path:
+        return self.paths.tools / "projects.json"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def commands(gathered: Gathered) -> dict[str, str]:
+    return {config.name: config.command for config in gathered.servers}
+
+
+def test_nothing_configured_is_nothing(place: Place) -> None:
+    assert place.gather() == Gathered()
+    assert not place.paths.home.exists()
+
+
+def test_of_equal_names_the_nearer_to_the_command_line_counts(place: Place) -> None:
+    place.write(place.extra, a={"command": "extra"})
+    place.write(place.user_file, a={"command": "$UNSET"}, b={"command": "user"})
+    place.write(place.project_file, a={"command": "p"}, b={"command": "p"}, c={"command": "project"})
+    gathered = place.gather(Person(), extra=place.extra)
+    assert commands(gathered) == {"a": "extra", "b": "user", "c": "project"}
+    assert gathered.notices == (
+        f"server `a`: that of `{place.extra}` counts, not that of `{place.user_file}`",
+        f"server `a`: that of `{place.extra}` counts, not that of `{place.project_file}`",
+        f"server `b`: that of `{place.user_file}` counts, not that of `{place.project_file}`",
+    )
+
+
+def test_what_the_user_disables_stays_off(place: Place) -> None:
+    place.write(place.user_file, a={"command": "u", "disabled": True})
+    place.write(place.project_file, a={"command": "p"})
+    person = Person()
+    assert place.gather(person).servers == ()
+    assert person.shown == []
+
+
+def test_only_the_users_own_file_is_believed(place: Place) -> None:
+    place.write(place.extra, a={"command": "x", "trust": True})
+    place.write(place.user_file, b={"command": "x", "trust": True})
+    place.write(place.project_file, c={"command": "x", "trust": True}, a={"command": "y", "trust": True})
+    gathered = place.gather(Person(), extra=place.extra)
+    assert gathered.trusted == {"b"}
+    assert [notice for notice in gathered.notices if "not believed" in notice] == [
+        f"server `{name}`: the `trust` in `{path}` is not believed; only that in `{place.user_file}` is"
+        for name, path in (("a", place.extra), ("c", place.project_file))
+    ]
+
+
+def test_a_named_file_may_be_one_of_the_others(place: Place) -> None:
+    place.write(place.user_file, a={"command": "x", "trust": True})
+    gathered = place.gather(extra=place.user_file)
+    assert (gathered.trusted, len(gathered.servers), gathered.notices) == ({"a"}, 1, ())
+    place.write(place.project_file, b={"command": "x", "trust": True})
+    gathered = place.gather(extra=place.project_file)
+    assert (gathered.trusted, set(commands(gathered))) == ({"a"}, {"a", "b"})
+
+
+def test_a_named_file_that_is_not_there(place: Place) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        place.gather(extra=place.extra)
+    with pytest.raises(QwenError, match="cannot be read: Is a directory"):
+        place.gather(extra=place.project)
+
+
+def test_a_named_file_may_be_a_pipe(place: Place) -> None:
+    os.mkfifo(place.extra)
+    text = json.dumps({"mcpServers": {"a": {"command": "x"}}})
+    writer = threading.Thread(target=lambda: place.extra.write_text(text))
+    writer.start()
+    gathered = place.gather(extra=place.extra)
+    writer.join()
+    assert commands(gathered) == {"a": "x"}
+
+
+def test_the_users_file_may_be_a_link_and_is_never_waited_for(place: Place) -> None:
+    place.write(place.extra, a={"command": "x"})
+    place.user_file.symlink_to(place.extra)
+    assert commands(place.gather()) == {"a": "x"}
+    place.user_file.unlink()
+    os.mkfifo(place.user_file)
+    with pytest.raises(InvalidFile, match="no regular file"):
+        place.gather()
+
+
+def test_errors_of_the_users_file_are_errors_and_those_of_a_project_are_notices(place: Place) -> None:
+    for text, words in (
+        ("{", "no closing"),
+        ('{"mcpServers": {"a b": {"command": "x"}}}', "no name"),
+        ("\0", "no value"),
+    ):
+        place.project_file.write_text(text)
+        (notice,) = place.gather(Person()).notices
+        assert notice.startswith(f"this folder's servers are not used: `{place.project_file}`, line 1")
+        assert words in notice
+    place.project_file.unlink()
+    place.project_file.mkdir()
+    assert "Is a directory" in place.gather().notices[0]
+    place.project_file.rmdir()
+    os.mkfifo(place.project_file)
+    assert "no regular file" in place.gather().notices[0]
+    place.user_file.write_text("{")
+    with pytest.raises(InvalidFile):
+        place.gather()
+
+
+def test_a_variable_that_is_not_set_is_an_error_wherever_it_is_used(place: Place) -> None:
+    place.write(place.project_file, a={"command": "$UNSET"})
+    assert place.gather(Person(agrees=False)).servers == ()
+    with pytest.raises(UsageError, match="`UNSET` is not set"):
+        place.gather(Person())
+
+
+def test_nobody_to_ask_means_not_used(place: Place) -> None:
+    place.write(place.project_file, a={"command": "x", "strange": 1})
+    gathered = place.gather()
+    assert gathered.servers == ()
+    (notice,) = gathered.notices
+    assert notice.startswith(f"the servers of `{place.project_file}` are not used: there is nobody to ask;")
+    assert not place.store.exists()
+
+
+def test_what_was_accepted_is_not_asked_again_and_what_was_refused_is(place: Place) -> None:
+    place.write(place.project_file, a={"command": "x"})
+    no, yes, later = Person(agrees=False), Person(), Person()
+    assert place.gather(no).servers == ()
+    assert commands(place.gather(yes)) == {"a": "x"}
+    assert commands(place.gather(later)) == commands(place.gather()) == {"a": "x"}
+    assert (len(no.shown), len(yes.shown), later.shown) == (1, 1, [])
+    assert stat.S_IMODE(place.store.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("change", ["argument", "blank", "value of a variable's name", "env value"])
+def test_any_change_asks_again_and_says_so(place: Place, change: str) -> None:
+    entry = {"command": "x", "args": ["1"], "env": {"KEY": "1"}}
+    place.write(place.project_file, a=entry)
+    place.gather(Person())
+    text = place.project_file.read_text()
+    if change == "argument":
+        place.write(place.project_file, a=entry | {"args": ["2"]})
+    elif change == "blank":
+        place.project_file.write_text(text + "\n")
+    elif change == "env value":
+        place.write(place.project_file, a=entry | {"env": {"KEY": "2"}})
+    else:
+        place.write(place.project_file, a=entry | {"env": {"KEY": "$KEY"}})
+    assert "it has changed since" in place.gather().notices[0]
+    person = Person(agrees=False)
+    assert place.gather(person).servers == ()
+    assert [project.changed for project in person.shown] == [True]
+    place.project_file.write_text(text)
+    assert commands(place.gather()) == {"a": "x"}
+
+
+def test_another_folder_with_the_same_content_asks_again(place: Place) -> None:
+    place.write(place.project_file, a={"command": "./x"})
+    place.gather(Person())
+    other = place.project.with_name("other")
+    other.mkdir()
+    (other / ".mcp.json").write_text(place.project_file.read_text())
+    assert gather(place.paths, other, None, {}).servers == ()
+    # Through a link it is the same folder.
+    link = place.project.with_name("link")
+    link.symlink_to(place.project)
+    assert len(gather(place.paths, link, None, {}).servers) == 1
+
+
+def test_everything_is_shown_uncut_and_nothing_can_hide(place: Place) -> None:
+    long = "x" * 5000
+    place.write(
+        place.project_file,
+        a={
+            "command": "sh",
+            "args": ["-c", "echo hi\nb", long, "\u202eevil\x1b[2J"],
+            "env": {"API_KEY": "hunter2", "LD_PRELOAD": "./evil.so", "node_options": "-r ./x.js"},
+            "cwd": "/tmp/a b",
+        },
+        b={"url": "https://x.org/${TOKEN}", "headers": {"X-Key": "${KEY:-hunter2}"}, "disabled": True},
+    )
+    person = Person(agrees=False)
+    place.gather(person, KEY="hunter2")
+    assert person.shown[0].path == place.project_file
+    assert person.shown[0].lines == (
+        "a",
+        f'  command: sh -c "echo hi\\nb" {long} "\\u202eevil\\u001b[2J"',
+        "  in the folder: '/tmp/a b'",
+        "  sets: API_KEY LD_PRELOAD=./evil.so node_options='-r ./x.js'",
+        "b (disabled)",
+        "  URL: 'https://x.org/${TOKEN}'",
+        "  sends the headers: X-Key",
+        "  takes from your environment: TOKEN (not set)",
+        "  takes from your environment: KEY",
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"accepted": []}', '{"accepted": {"x": 1}}', "\0" * 9])
+def test_a_damaged_memory_asks_once_more(place: Place, content: str) -> None:
+    place.write(place.project_file, a={"command": "x"})
+    place.gather(Person())
+    place.store.write_text(content)
+    assert place.gather().servers == ()
+    assert len(place.gather(Person()).servers) == 1
+    assert len(place.gather().servers) == 1
+
+
+def test_several_processes_forget_nothing(place: Place) -> None:
+    known = AcceptedProjects(place.store)
+    projects = [Project(place.project / f"{n}", ()) for n in range(24)]
+    threads = [threading.Thread(target=known.accept, args=(one, b"")) for one in projects]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(known.is_accepted(one, b"") for one in projects)
+
+
+def test_a_full_disk_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    place.write(place.project_file, a={"command": "x"})
+    monkeypatch.setattr(rewriting, "write_private", full)
+    with pytest.raises(NotEnough, match=r"projects\.json` is full"):
+        place.gather(Person())
+
+
+def test_a_project_that_would_add_nothing_is_not_asked_about(place: Place) -> None:
+    place.write(place.user_file, a={"command": "x"})
+    place.write(place.project_file, a={"command": "y"}, b={"command": "z", "disabled": True})
+    person = Person()
+    assert commands(place.gather(person)) == {"a": "x"}
+    assert person.shown == []
