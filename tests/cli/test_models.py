@@ -152,7 +152,9 @@ def test_the_thinking_kind_is_told_by_the_template_and_stops_no_installation(
     entry = store.add("m", Origin("x"), lambda target: write_whole(target, content))
     assert entry.facts.thinking == kind
     assert store.facts(store.get("m")).thinking == kind
-    base = store.add("b", Origin("x"), lambda target: write_whole(target, content), file_name="M-4B-Base.gguf")
+    base = store.add(
+        "b", Origin("x"), lambda target: write_whole(target, content), file_name="M-4B-Base.gguf"
+    )
     assert base.facts.thinking == "never"
 
 
