@@ -76,6 +76,11 @@ def odd_answer(title: str) -> NetworkError:
     )
 
 
+def lost_file(place: str) -> NetworkError:
+    """What to raise where a hub no longer has what it has just listed."""
+    return NetworkError(f"`{place}` has lost a file that it lists", "run the same command again")
+
+
 @contextmanager
 def asking(hub: Hub, hint: str) -> Generator[None]:
     """Raises what goes wrong while a hub is asked for its listing as what `Hub.listing` raises."""

@@ -28,6 +28,7 @@ from qwen3cli.models.sources.hub import (
     bytes_in,
     gathered,
     hash_in,
+    lost_file,
     text_in,
     too_large,
 )
@@ -105,9 +106,7 @@ class HuggingFace:
             )
         vanished = self._listed and refusal.status == 404 and refusal.code != "RepoNotFound"
         if vanished or refusal.code == "EntryNotFound":
-            return NetworkError(
-                f"`{self.repository}` has lost a file that it lists", "run the same command again"
-            )
+            return lost_file(self.repository)
         if refusal.status in (401, 404):
             private = "this token may not see it" if asked else "set `HF_TOKEN` if it is private"
             return ModelNotFound(

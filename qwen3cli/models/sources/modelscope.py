@@ -19,7 +19,7 @@ from qwen3cli.errors import ModelNotFound, NetworkError, QwenError
 from qwen3cli.models.download import RemoteFile
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.sources.hf_cache import find_whole
-from qwen3cli.models.sources.hub import Listing, asking, bytes_in, gathered, hash_in, text_in
+from qwen3cli.models.sources.hub import Listing, asking, bytes_in, gathered, hash_in, lost_file, text_in
 from qwen3cli.models.sources.settings import checked_address, endpoint_of, secret_of
 from qwen3cli.models.variants import HubFile
 
@@ -40,6 +40,7 @@ class ModelScope:
     def __init__(self, repository: str, http: Http) -> None:
         self.repository = repository
         self._http = http
+        self._listed = False
 
     def listing(self) -> Listing:
         """The repository's main branch now."""
@@ -48,6 +49,7 @@ class ModelScope:
             if len(entries) >= _CUT_AT:
                 entries = list(self._walk())
             files = gathered(f"`{self.repository}`", map(_as_file, entries))
+            self._listed = True
             return Listing(f"ms://{self.repository}", _revision(entries), files)
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
@@ -72,6 +74,8 @@ class ModelScope:
                 f"{self.title} does not give `{self.repository}` to everybody",
                 f"see {page} for terms to accept; {token}",
             )
+        if refusal.status == 404 and self._listed:
+            return lost_file(self.repository)
         if refusal.status == 404:
             return ModelNotFound(
                 f"{self.title} has no repository `{self.repository}`", f"check its name; {token}"
