@@ -19,8 +19,14 @@ def test_settings_and_data_are_kept_apart_as_the_system_does(
 ) -> None:
     import platformdirs
 
-    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, appauthor: str(tmp_path / "d" / name))
-    monkeypatch.setattr(platformdirs, "user_config_dir", lambda name, appauthor: str(tmp_path / "c" / name))
+    def data(name: str, appauthor: object) -> str:
+        return str(tmp_path / "d" / name)
+
+    def config(name: str, appauthor: object) -> str:
+        return str(tmp_path / "c" / name)
+
+    monkeypatch.setattr(platformdirs, "user_data_dir", data)
+    monkeypatch.setattr(platformdirs, "user_config_dir", config)
     paths = Paths.of({})
     assert (paths.mcp, paths.tools) == (
         tmp_path / "c" / "qwen3" / "mcp.json",

@@ -79,7 +79,7 @@ def read_servers(
 
     Raises `UsageError` for a variable that is not set, `InvalidFile` for what makes no sense.
     """
-    listing = list_servers(path, _as_text(path, _content(path)))
+    listing = list_servers(path, text_of(path))
     resolver = Resolver(listing, Where(environ, working_directory or Path.cwd(), ask_input))
     used = [one for one in listing.servers if not one.disabled]
     trusted = frozenset(one.name for one in used if one.trusted)
@@ -143,7 +143,7 @@ class _Finder:
     def add_user(self) -> None:
         path = self._paths.mcp
         with suppress(FileNotFoundError):
-            self._add("user", list_servers(path, _as_text(path, _content(path))))
+            self._add("user", list_servers(path, text_of(path)))
 
     def add_project(self, path: Path) -> None:
         try:
@@ -167,10 +167,9 @@ class _Finder:
         if known.is_accepted(project, content):
             return True
         if self._ask_project is None:
-            changed = "it has changed since, and " if project.changed else ""
+            why = "they changed since you accepted them" if project.changed else "you have not accepted them"
             self.notices.append(
-                f"the servers of `{path}` are not used: {changed}there is nobody to ask; "
-                "`qwen3 mcp check` in a terminal asks once"
+                f"the servers of `{path}` are not used: {why}; `qwen3 mcp check` in a terminal shows them and asks"
             )
             return False
         if not self._ask_project(project):
@@ -201,6 +200,11 @@ class _Finder:
                 f"server `{listed.name}`: the `trust` in `{path}` is not believed; only that in `{self._paths.mcp}` is"
             )
         return "on" if accepted else "not accepted"
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that lists servers; raises `FileNotFoundError` where there is none."""
+    return _as_text(path, _content(path))
 
 
 def _content(path: Path, *, piped: bool = False) -> bytes:

@@ -21,7 +21,7 @@ from qwen3cli.tools.fields import Field, read_members
 
 @dataclass(frozen=True)
 class Input:
-    """A value that a file wants a person to be asked for; a `password` is not to be shown."""
+    """A value that the file `source` wants a person to be asked for; a `password` is not to be shown."""
 
     id: str
     kind: str = "promptString"
@@ -29,6 +29,7 @@ class Input:
     default: str = ""
     password: bool = False
     options: tuple[str, ...] = ()
+    source: Path = field(default_factory=Path)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _read_inputs(inputs: Field | None) -> dict[str, Input]:
             default=members["default"].string() if "default" in members else "",
             password=members["password"].flag() if "password" in members else False,
             options=_options(members["options"]) if "options" in members else (),
+            source=item.path,
         )
         if one.id in found:
             raise members["id"].refusal(f"`{one.id}` is there twice")

@@ -25,6 +25,11 @@ def with_server(text: str, name: str, server: Mapping[str, Any]) -> str:
     return _inserted(text, groups[0], name, server)
 
 
+def names_in(text: str) -> list[str]:
+    """What the servers in a text are called, those that are left out included."""
+    return [name for group in (_groups(parse(text)) if text.strip() else []) for name in _members(group)]
+
+
 def without_server(text: str, name: str) -> str:
     """The text without that server, which it has."""
     group = next(members for members in map(_members, _groups(parse(text))) if name in members)

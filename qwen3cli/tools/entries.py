@@ -31,7 +31,7 @@ _KNOWN = {
 _LOCAL = ("command", "args", "env", "cwd")
 _REMOTE = ("url", "httpUrl", "headers")
 _VARIABLE_NAME = re.compile("[^=]+")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SECOND_MS, _DAY_MS = 1000, 86_400_000
 
 
@@ -174,6 +174,6 @@ def _headers(field: Field) -> dict[str, str]:
             raise field.refusal(f"has the line `{line}`, which is not like `Name: value`")
         headers[name.strip()] = value.strip()
     for name in headers:
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             raise field.refusal(f"has `{name}`, which no header can be called")
     return headers

@@ -151,7 +151,7 @@ def _check(config: ServerConfig, raw_url: str) -> None:
             raise InvalidFile(f"{what} has an empty command")
         return
     # As it is written: what a variable holds may be a secret.
-    if not _is_url(config.url):
+    if not is_url(config.url):
         raise InvalidFile(f"the URL `{raw_url}` of {what} is none", "it begins with `http://` or `https://`")
     for name, value in config.headers.items():
         if not value.isascii() or _CONTROL.search(value):
@@ -160,7 +160,8 @@ def _check(config: ServerConfig, raw_url: str) -> None:
             )
 
 
-def _is_url(url: str) -> bool:
+def is_url(url: str) -> bool:
+    """Whether it is a URL that a request can be sent to."""
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -169,7 +169,9 @@ def test_nobody_to_ask_means_not_used(place: Place) -> None:
     gathered = place.gather()
     assert gathered.servers == ()
     (notice,) = gathered.notices
-    assert notice.startswith(f"the servers of `{place.project_file}` are not used: there is nobody to ask;")
+    assert notice.startswith(
+        f"the servers of `{place.project_file}` are not used: you have not accepted them;"
+    )
     assert not place.store.exists()
 
 
@@ -197,7 +199,7 @@ def test_any_change_asks_again_and_says_so(place: Place, change: str) -> None:
         place.write(place.project_file, a=entry | {"env": {"KEY": "2"}})
     else:
         place.write(place.project_file, a=entry | {"env": {"KEY": "$KEY"}})
-    assert "it has changed since" in place.gather().notices[0]
+    assert "changed since you accepted" in place.gather().notices[0]
     person = Person(agrees=False)
     assert place.gather(person).servers == ()
     assert [project.changed for project in person.shown] == [True]

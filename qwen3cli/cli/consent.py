@@ -1,0 +1,109 @@
+"""Questions that MCP servers make necessary: may a project's servers be used, what is the value of an input.
+
+Each function gives the callable that `tools` wants, or None where nobody can be asked.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from qwen3cli.errors import Interrupted
+from qwen3cli.terminal.ask import can_ask
+from qwen3cli.terminal.console import Console
+from qwen3cli.tools.dialects import Input
+from qwen3cli.tools.expand import AskInput
+from qwen3cli.tools.projects import WARNING, AskProject, Project, quoted
+
+if sys.platform != "win32":
+    import termios
+
+
+def project_question(console: Console) -> AskProject | None:
+    """Shows what a project's servers are, whole, and asks; only a yes that is typed is one."""
+
+    def ask(project: Project) -> bool:
+        console.fresh_line()
+        place = quoted(str(project.path))
+        if project.changed:
+            console.err.write(
+                f"{place} has changed since you accepted it. It lists these servers:\n", "warning"
+            )
+        else:
+            console.err.write(f"This folder has servers of its own, in {place}:\n", "bold")
+        for line in project.lines:
+            console.err.write(f"  {line}\n")
+        console.err.write(WARNING + "\n", "warning")
+        return _line(console, "Use them, now and later? [y/N] ").strip().lower() in ("y", "yes", "是", "好")
+
+    return ask if can_ask(console) else None
+
+
+def input_question(console: Console) -> AskInput | None:
+    """Asks for a value, of a password without showing it; a bare Enter takes the default."""
+
+    def ask(wanted: Input) -> str:
+        console.fresh_line()
+        console.err.write(f"{quoted(str(wanted.source))} asks for `{wanted.id}`\n", "bold")
+        for number, option in enumerate(wanted.options, 1):
+            console.err.write(f"  {number}. {option}\n")
+        default = f" [{wanted.default}]" if wanted.default and not wanted.password else ""
+        question = f"{wanted.description or wanted.id}{default}: "
+        while True:
+            answer = _line(console, question, hidden=wanted.password) or wanted.default
+            if not wanted.options or answer in wanted.options:
+                return answer
+            if answer.isdecimal() and 1 <= int(answer) <= len(wanted.options):
+                return wanted.options[int(answer) - 1]
+
+    return ask if can_ask(console) else None
+
+
+def url_shower(console: Console) -> Callable[[str], None] | None:
+    """Shows the address of a login in full; opening it is left to the person."""
+
+    def show(url: str) -> None:
+        console.fresh_line()
+        console.err.write(f"To log in, open this address in a browser:\n{url}\n", "bold")
+
+    return show if can_ask(console) else None
+
+
+def _line(console: Console, question: str, *, hidden: bool = False) -> str:
+    """One line that a person types; raises `Interrupted` when they leave with Ctrl-C or Ctrl-D."""
+    assert console.stdin is not None, "asked without a terminal"
+    console.fresh_line()
+    console.err.write(question, "bold")
+    try:
+        with _hidden(console) if hidden else _shown():
+            line = console.stdin.readline()
+    except KeyboardInterrupt:
+        line = ""
+    if not line.endswith("\n") or hidden:
+        console.err.write("\n")
+    if not line:
+        raise Interrupted
+    return line.rstrip("\r\n")
+
+
+@contextmanager
+def _shown() -> Generator[None]:
+    yield
+
+
+@contextmanager
+def _hidden(console: Console) -> Generator[None]:
+    """What is typed meanwhile does not show on the terminal."""
+    if sys.platform == "win32" or console.stdin is None:
+        yield
+        return
+    descriptor = console.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    silent = [*before]
+    silent[3] = before[3] & ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
