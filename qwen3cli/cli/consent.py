@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from qwen3cli.errors import Interrupted
 from qwen3cli.terminal.ask import can_ask
-from qwen3cli.terminal.console import Console
+from qwen3cli.terminal.console import Console, Style
+from qwen3cli.terminal.wrap import hang
 from qwen3cli.tools.dialects import Input
 from qwen3cli.tools.expand import AskInput
 from qwen3cli.tools.projects import WARNING, AskProject, Project, quoted
@@ -27,14 +28,13 @@ def project_question(console: Console) -> AskProject | None:
         console.fresh_line()
         place = quoted(str(project.path))
         if project.changed:
-            console.err.write(
-                f"{place} has changed since you accepted it. It lists these servers:\n", "warning"
-            )
+            _say(console, f"{place} has changed since you accepted it. It lists these servers:", "warning")
         else:
-            console.err.write(f"This folder has servers of its own, in {place}:\n", "bold")
+            _say(console, f"This folder has servers of its own, in {place}:", "bold")
         for line in project.lines:
+            # Not wrapped, so that it is what runs, letter by letter.
             console.err.write(f"  {line}\n")
-        console.err.write(WARNING + "\n", "warning")
+        _say(console, WARNING, "warning")
         return _line(console, "Use them, now and later? [y/N] ").strip().lower() in ("y", "yes", "是", "好")
 
     return ask if can_ask(console) else None
@@ -45,7 +45,7 @@ def input_question(console: Console) -> AskInput | None:
 
     def ask(wanted: Input) -> str:
         console.fresh_line()
-        console.err.write(f"{quoted(str(wanted.source))} asks for `{wanted.id}`\n", "bold")
+        _say(console, f"{quoted(str(wanted.source))} asks for `{wanted.id}`", "bold")
         for number, option in enumerate(wanted.options, 1):
             console.err.write(f"  {number}. {option}\n")
         default = f" [{wanted.default}]" if wanted.default and not wanted.password else ""
@@ -65,9 +65,13 @@ def url_shower(console: Console) -> Callable[[str], None] | None:
 
     def show(url: str) -> None:
         console.fresh_line()
-        console.err.write(f"To log in, open this address in a browser:\n{url}\n", "bold")
+        _say(console, f"To log in, open this address in a browser:\n{url}", "bold")
 
     return show if can_ask(console) else None
+
+
+def _say(console: Console, text: str, style: Style) -> None:
+    console.err.write(hang(text, console.err.width, 0) + "\n", style)
 
 
 def _line(console: Console, question: str, *, hidden: bool = False) -> str:

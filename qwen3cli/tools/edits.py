@@ -67,8 +67,11 @@ def _inserted(text: str, place: Node, key: str, value: object) -> str:
     # Comments may stand between the last member and the brace.
     end = members[-1].end if members else place.start + 1
     between = text[end : place.end - 1].rstrip()
-    comma = "," if members and members[-1].comma is None else ""
-    return f"{text[:end]}{comma}{between}{newline}{entry}{newline}{outer}{text[place.end - 1 :]}"
+    before, behind = "", ""
+    if members:
+        # Who ends the last line with a comma gets one again.
+        before, behind = (",", "") if members[-1].comma is None else ("", ",")
+    return f"{text[:end]}{before}{between}{newline}{entry}{behind}{newline}{outer}{text[place.end - 1 :]}"
 
 
 def _indent_at(text: str, offset: int, otherwise: int) -> str:

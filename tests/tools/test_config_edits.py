@@ -60,7 +60,7 @@ def test_a_server_is_taken_out(name: str, gone: str, kept: str) -> None:
         ),
         (
             '{"mcpServers": {"a": {},}}',
-            '{"mcpServers": {"a": {},\n"s": {\n  "command": "x"\n}\n}}',
+            '{"mcpServers": {"a": {},\n"s": {\n  "command": "x"\n},\n}}',
         ),
     ],
 )
