@@ -154,7 +154,7 @@ class Connection:
         if self._state == "ready":
             self._state = "stopped"
             self._reason = failure.message if failure else ""
-            if failure is not None:
+            if failure is not None and not self.busy:
                 self._world.tell(f"{failure.message}; it is started again when one of its tools is called")
             return
         self._state = "failed"

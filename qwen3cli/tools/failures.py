@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 from qwen3cli.errors import QwenError, ToolsFailed
 
@@ -107,5 +108,15 @@ def is_session_lost(error: BaseException) -> bool:
 
 def brief(error: BaseException) -> str:
     """The first words of what an exception says, in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(_plain(error).split()).rstrip(".") or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _plain(error: BaseException) -> str:
+    """What an exception says; of a validation, which writes pages, the first fault."""
+    faults = getattr(error, "errors", None)
+    if not callable(faults):
+        return str(error)
+    first = cast("list[dict[str, Any]]", faults())[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{first['msg']} at `{place}`" if place else str(first["msg"])

@@ -66,7 +66,10 @@ class RemoteResource:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long starting may take: the first try, and the second in the older protocol. 30 seconds in all."""
+    """How long starting may take: the first try, and the second in the older protocol.
 
-    start_s: float = 20.0
-    retry_s: float = 10.0
+    With the ends of both, which take up to 1.5 seconds, that is 30 seconds.
+    """
+
+    start_s: float = 18.0
+    retry_s: float = 9.0

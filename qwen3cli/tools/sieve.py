@@ -88,7 +88,7 @@ class Sieve:
     def _sift(self, answer: dict[str, Any]) -> None:
         kept: list[Any] = []
         for tool in cast("list[Any]", answer["tools"]):
-            name = str(tool.get("name")) if isinstance(tool, dict) else "?"  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            name = str(tool.get("name")) if isinstance(tool, dict) else "(none)"  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
             reason = self._fault(name, tool, answer)
             if reason is None:
                 # The SDK would check each result with it, with patterns that may take for ever, on our only loop.

@@ -96,6 +96,9 @@ class Server:
                 with suppress(ProcessLookupError):
                     self._process.kill()
         self.let_go()
+        # Who escaped the watchdog may hold a pipe, which nothing public closes.
+        transport = self._process._transport  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownVariableType]
+        transport.close()
 
     def let_go(self) -> None:
         """Tell the watchdog to end the server; what happens anyway when this process is gone."""
