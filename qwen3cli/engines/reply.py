@@ -55,6 +55,16 @@ class ReplyParser:
         """Whether the reply is inside its thinking."""
         return self._phase is _Phase.THINKING
 
+    @property
+    def begun(self) -> bool:
+        """Whether it is certain by now that the reply has a thinking, or has none."""
+        return self._phase is not _Phase.START
+
+    @property
+    def call(self) -> str | None:
+        """What was written so far of the call that the reply is inside of; None outside."""
+        return self._pending if self._phase is _Phase.CALL else None
+
     def feed(self, text: str) -> list[ReplyEvent]:
         """Take some text of the reply."""
         self._pending += text

@@ -10,6 +10,7 @@ from qwen3cli.chat.events import Event
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.engines.llama.context import Context
+from qwen3cli.engines.llama.gate import Grammars
 from qwen3cli.engines.llama.generate import Generation, Prompt
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.engines.llama.worker import Emit, Worker
@@ -35,6 +36,7 @@ class LlamaEngine:
         self._name = facts.name
         self._worker = Worker()
         self._busy = self._closed = False
+        self._counting = threading.Lock()
         self._thinking_mode: ThinkingMode | None = None
         started = time.monotonic()
         try:
@@ -45,6 +47,7 @@ class LlamaEngine:
             raise
         self._load_s = time.monotonic() - started
         vocabulary = self._weights.vocabulary
+        self._grammars = Grammars(vocabulary)
         source = self._weights.chat_template
         self._template = None
         if source is not None:
@@ -112,7 +115,7 @@ class LlamaEngine:
             prompt = self._prompt(request)
             if len(prompt.tokens) > self.context_size:
                 raise ContextFull(len(prompt.tokens), self.context_size)
-            generation = Generation(self._context, self._weights.vocabulary, request, prompt)
+            generation = Generation(self._context, self._weights.vocabulary, self._grammars, request, prompt)
             load_s, self._load_s = self._load_s, 0.0
             yield from self._run(generation, load_s, started)
         finally:
@@ -154,8 +157,11 @@ class LlamaEngine:
         return [start]
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens `text` takes as it stands."""
-        return len(self._weights.vocabulary.tokenize(text))
+        """How many tokens `text` takes as it stands; callable from any thread, also during a generation."""
+        with self._counting:
+            if self._closed:
+                raise QwenError("the model is closed")
+            return len(self._weights.vocabulary.tokenize(text))
 
     def cancel(self) -> None:
         """Stop the running generation soon, and each later one until `allow`.
@@ -172,9 +178,10 @@ class LlamaEngine:
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._counting:
+            if self._closed:
+                return
+            self._closed = True
         self.cancel()
         self._worker.run(self._context.free)
         self._worker.run(self._weights.free)

@@ -14,6 +14,7 @@ from qwen3cli.chat.events import Event, Finish, Notice, Prefill, Stats, Text, To
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import EARLY_STOP
 from qwen3cli.engines.llama.context import Cancelled, Context
+from qwen3cli.engines.llama.gate import Gate, Grammars
 from qwen3cli.engines.llama.sampler import Sampler
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.reply import TAGS, ReplyEvent, ReplyParser
@@ -33,7 +34,12 @@ class Generation:
     """The state of one reply; `run` is called once."""
 
     def __init__(
-        self, context: Context, vocabulary: Vocabulary, request: GenerateRequest, prompt: Prompt
+        self,
+        context: Context,
+        vocabulary: Vocabulary,
+        grammars: Grammars,
+        request: GenerateRequest,
+        prompt: Prompt,
     ) -> None:
         self._context = context
         self._vocabulary = vocabulary
@@ -41,9 +47,11 @@ class Generation:
         self._prompt = prompt
         self._tags = {vocabulary.specials[tag]: tag for tag in TAGS if tag in vocabulary.specials}
         self._parser: ReplyParser | None = None
+        self._gate: Gate | None = None
         if request.raw is None:
             tokens = frozenset(self._tags.values())
             self._parser = ReplyParser(opened=prompt.opened, tools=bool(request.tools), tokens=tokens)
+            self._gate = Gate(grammars, request, self._parser, lambda text: self._emit(Notice(text)))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = StopText(request.stop)
         self._budget = request.think_budget if self._parser else None
@@ -63,13 +71,15 @@ class Generation:
         try:
             self._prefill()
             prefilled = time.monotonic()
-            token = sampler.draw(self._context)
+            token = self._draw(sampler)
             first = time.monotonic()
             finish = self._continue(sampler, token)
         except Cancelled:
             finish: Finish = "interrupted"
         finally:
             sampler.free()
+            if self._gate is not None:
+                self._gate.close()
         self._flush()
         ended = time.monotonic()
         stats = Stats(
@@ -99,6 +109,23 @@ class Generation:
         if not self._context.computes():
             raise InvalidFile("the model computes no numbers: its weights are damaged", "fetch it again")
 
+    def _draw(self, sampler: Sampler) -> int:
+        """The next token, within the grammar that is in force, if one is."""
+        gate = self._gate
+        if gate is None:
+            return sampler.draw(self._context)
+        gate.look()
+        if gate.constraint is None:
+            token = sampler.draw(self._context)
+            close = gate.think_close
+            # A model that ends while it thinks has not given what was demanded.
+            return close if gate.demands and close is not None and self._vocabulary.is_end(token) else token
+        token = sampler.draw_within(self._context, gate.constraint, gate.besides)
+        if token is None:
+            gate.give_up("no token of this model can go on with it")
+            return sampler.draw(self._context)
+        return token
+
     def _continue(self, sampler: Sampler, token: int) -> Finish:
         """From the first drawn token to the end."""
         while not self._vocabulary.is_end(token):
@@ -122,7 +149,7 @@ class Generation:
             else:
                 for _ in self._context.evaluate(pending):
                     pass
-            token = sampler.draw(self._context)
+            token = self._draw(sampler)
         return "stop"
 
     def _spent(self) -> bool:
@@ -168,8 +195,11 @@ class Generation:
                 self._say(self._stop.feed(event.text))
             else:
                 self._say(self._stop.finish())
-                self._called_tools |= isinstance(event, ToolCalled)
                 self._emit(event)
+                if isinstance(event, ToolCalled):
+                    self._called_tools = True
+                    if self._gate is not None:
+                        self._gate.called(event.call.name)
 
     def _say(self, text: str) -> None:
         if text:

@@ -5,11 +5,17 @@ llama.cpp's own default puts the temperature last, which widens the nucleus belo
 
 from __future__ import annotations
 
+import ctypes
 import secrets
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 
 import llama_cpp.llama_cpp as C
+import numpy as np
 
 from qwen3cli.chat.sampling import Sampling
+from qwen3cli.engines.llama.constraint import CANDIDATE, Constraint, as_array
 from qwen3cli.engines.llama.context import Context
 
 _SEEDS = 2**32 - 1
@@ -17,21 +23,72 @@ _SEEDS = 2**32 - 1
 
 
 class Sampler:
-    """One chain for one generation; it remembers the tokens it drew, for the penalty."""
+    """One chain for one generation; it remembers the tokens it drew, for the penalty.
+
+    What a grammar constrains is drawn by a second chain, without the penalty: punctuation has to come again, and an
+    argument is copied from a text that is there already.
+    """
 
     def __init__(self, sampling: Sampling, vocabulary_size: int, context_size: int) -> None:
-        self._chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
-        for link in _links(sampling, vocabulary_size, context_size):
-            C.llama_sampler_chain_add(self._chain, link)
+        self._size = vocabulary_size
+        self._chain = _chain(_links(sampling, vocabulary_size, context_size))
+        # Another seed, or both would draw with the same numbers.
+        seed = None if sampling.seed is None else (sampling.seed + 1) % _SEEDS
+        plain = replace(sampling, presence_penalty=0.0, seed=seed)
+        self._strict = _chain(_links(plain, vocabulary_size, context_size))
+        # As many of the likeliest tokens as the chain looks at: to the others it makes no difference.
+        self._wanted = 1 if sampling.temperature <= 0 else sampling.top_k
+        self.refused = 0
 
     def draw(self, context: Context) -> int:
         """The next token; `llama_sampler_sample` also accepts it, so nobody else may."""
         assert context.pointer is not None
         return C.llama_sampler_sample(self._chain, context.pointer, -1)
 
+    def draw_within(
+        self, context: Context, constraint: Constraint, besides: Collection[int] = ()
+    ) -> int | None:
+        """The next token that the constraint allows, or one of `besides`; None when there is none.
+
+        Most of the time the model's own choice is allowed, and costs no look at the other tokens.
+        """
+        assert context.pointer is not None
+        token: int = C.llama_sampler_sample(self._strict, context.pointer, -1)
+        if token in besides:
+            return token
+        if not constraint.allows(token):
+            self.refused += 1
+            choice = self._choose(context, constraint, besides)
+            if choice is None or choice in besides:
+                return choice
+            token = choice
+        constraint.accept(token)
+        return token
+
+    def _choose(self, context: Context, constraint: Constraint, besides: Collection[int]) -> int | None:
+        assert context.pointer is not None
+        logits = np.ctypeslib.as_array(C.llama_get_logits_ith(context.pointer, -1), (self._size,))
+        ids = np.append(constraint.allowed(logits, self._wanted), np.array([*besides], np.int32))
+        if not len(ids):
+            return None
+        candidates: Any = np.zeros(len(ids), CANDIDATE)
+        candidates["id"], candidates["logit"] = ids, logits[ids]
+        array = as_array(candidates)
+        reference: Any = ctypes.byref(array)
+        C.llama_sampler_apply(self._strict, reference)
+        return int(array.data[array.selected].id)
+
     def free(self) -> None:
         """Give the memory back; once."""
         C.llama_sampler_free(self._chain)
+        C.llama_sampler_free(self._strict)
+
+
+def _chain(links: list[C.llama_sampler_p]) -> C.llama_sampler_p:
+    chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
+    for link in links:
+        C.llama_sampler_chain_add(chain, link)
+    return chain
 
 
 def _links(sampling: Sampling, vocabulary_size: int, context_size: int) -> list[C.llama_sampler_p]:

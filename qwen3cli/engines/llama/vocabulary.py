@@ -30,7 +30,7 @@ class Vocabulary:
     """Tokenizes exactly as the model's reference tokenizer does; safe to use from several threads."""
 
     def __init__(self, pointer: C.llama_vocab_p, pre: str = "") -> None:
-        self._pointer = pointer
+        self.pointer = pointer
         self._pieces: dict[int, bytes] = {}
         self._is_qwen = pre in _QWEN_TOKENIZERS
         self.size = C.llama_vocab_n_tokens(pointer)
@@ -40,8 +40,8 @@ class Vocabulary:
         """Text to id of every token that llama.cpp's tokenizer matches before all others."""
         found: dict[str, int] = {}
         for token in range(self.size):
-            if C.llama_vocab_get_attr(self._pointer, token) & (_UNKNOWN | _CONTROL | _USER_DEFINED):
-                text = C.llama_vocab_get_text(self._pointer, token).decode("utf-8", "replace")
+            if C.llama_vocab_get_attr(self.pointer, token) & (_UNKNOWN | _CONTROL | _USER_DEFINED):
+                text = C.llama_vocab_get_text(self.pointer, token).decode("utf-8", "replace")
                 if text and not (self._is_qwen and text == _MISTAKEN):
                     found[text] = token
         return found
@@ -58,26 +58,30 @@ class Vocabulary:
 
     def token_text(self, token: int) -> str:
         """The text of a special token; empty for the id -1 of a token that does not exist."""
-        return C.llama_vocab_get_text(self._pointer, token).decode("utf-8", "replace") if token >= 0 else ""
+        return C.llama_vocab_get_text(self.pointer, token).decode("utf-8", "replace") if token >= 0 else ""
 
     @property
     def bos(self) -> int:
         """Id of the beginning-of-sequence token, -1 without one."""
-        return cast("int", C.llama_vocab_bos(self._pointer))
+        return cast("int", C.llama_vocab_bos(self.pointer))
 
     @property
     def eos(self) -> int:
         """Id of the end-of-sequence token, -1 without one."""
-        return cast("int", C.llama_vocab_eos(self._pointer))
+        return cast("int", C.llama_vocab_eos(self.pointer))
 
     @property
     def adds_bos(self) -> bool:
         """Whether every sequence has to begin with `bos`."""
-        return self.bos >= 0 and C.llama_vocab_get_add_bos(self._pointer)
+        return self.bos >= 0 and C.llama_vocab_get_add_bos(self.pointer)
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends a generation."""
-        return C.llama_vocab_is_eog(self._pointer, token) and not self._is_mistaken(token)
+        return self.counts_as_end(token) and not self._is_mistaken(token)
+
+    def counts_as_end(self, token: int) -> bool:
+        """Whether llama.cpp takes the token for one that ends a generation, rightly or not."""
+        return C.llama_vocab_is_eog(self.pointer, token)
 
     def _is_mistaken(self, token: int) -> bool:
         return self._is_qwen and self.token_text(token) == _MISTAKEN
@@ -118,10 +122,20 @@ class Vocabulary:
         room = len(data) + 16
         while True:
             ids = (C.llama_token * room)()
-            count = C.llama_tokenize(self._pointer, data, len(data), ids, room, False, True)
+            count = C.llama_tokenize(self.pointer, data, len(data), ids, room, False, True)
             if count >= 0:
                 return ids[:count]
             room = -count
+
+    @cached_property
+    def pieces(self) -> list[bytes]:
+        """The bytes of every token: a sixth of a second for Qwen's vocabulary."""
+        buffer = ctypes.create_string_buffer(256)
+        pieces: list[bytes] = []
+        for token in range(self.size):
+            length = C.llama_token_to_piece(self.pointer, token, buffer, len(buffer), 0, True)
+            pieces.append(ctypes.string_at(buffer, length) if length >= 0 else self.piece(token))
+        return pieces
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for, of any length; possibly part of a UTF-8 character."""
@@ -132,5 +146,5 @@ class Vocabulary:
 
     def _read_piece(self, token: int, room: int) -> bytes:
         buffer = ctypes.create_string_buffer(room)
-        length = C.llama_token_to_piece(self._pointer, token, buffer, room, 0, True)
+        length = C.llama_token_to_piece(self.pointer, token, buffer, room, 0, True)
         return buffer.raw[:length] if length >= 0 else self._read_piece(token, -length)

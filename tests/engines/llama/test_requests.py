@@ -78,12 +78,12 @@ class TestTools:
         ]
         assert finish(events) == "tool_calls"
 
-    def test_a_broken_call_is_text_and_a_notice(self, scripted: OpenScripted):
-        script = self.CALLS | {"<tool_call>": "{oops", "{oops": "</tool_call>"}
-        events = ask(scripted(script), tools=(self.TOOL,))
-        assert said(events) == "Wait.<tool_call>{oops</tool_call>"
+    def test_a_call_that_a_limit_cuts_off_is_text_and_a_notice(self, scripted: OpenScripted):
+        script = self.CALLS | {"<tool_call>": '{"', '{"': "name", "name": '": "'}
+        events = ask(scripted(script), tools=(self.TOOL,), max_tokens=4)
+        assert said(events) == 'Wait.<tool_call>{"name'
         assert any(isinstance(event, Notice) for event in events)
-        assert finish(events) == "stop"
+        assert finish(events) == "length"
 
     def test_without_tools_on_offer_it_is_text(self, scripted: OpenScripted):
         events = ask(scripted(self.CALLS | {"<tool_call>": "{oops", "{oops": "</tool_call>"}))
