@@ -96,7 +96,8 @@ def _started(session: Session, configs: Sequence[ServerConfig]) -> Mapping[str, 
         return {}
     console = session.console
     console.talk(f"starting {len(configs)} {'server' if len(configs) == 1 else 'servers'}")
-    host = McpHost(configs, session.config.paths.tools, open_url=url_shower(console))
+    open_url = None if session.as_json else url_shower(console)
+    host = McpHost(configs, session.config.paths.tools, open_url=open_url)
     with closing(host):
         host.start()
         host.wait(_PATIENCE_S)

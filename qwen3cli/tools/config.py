@@ -163,7 +163,7 @@ class _Finder:
     def _is_accepted(self, listing: Listing, content: bytes) -> bool:
         known = AcceptedProjects(self._paths.tools / "projects.json")
         path = listing.path
-        project = Project(path, describe(listing, self._where.environ), known.has_seen(path))
+        project = Project(path, describe(listing), known.has_seen(path))
         if known.is_accepted(project, content):
             return True
         if self._ask_project is None:

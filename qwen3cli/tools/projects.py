@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -88,12 +88,12 @@ class AcceptedProjects:
         return {key: value for key, value in items if isinstance(value, str)}
 
 
-def describe(listing: Listing, environ: Mapping[str, str]) -> tuple[str, ...]:
+def describe(listing: Listing) -> tuple[str, ...]:
     """What the servers of a file would do, line by line, each command whole."""
-    return tuple(line for server in listing.servers for line in _lines(server, environ))
+    return tuple(line for server in listing.servers for line in _lines(server))
 
 
-def _lines(server: Listed, environ: Mapping[str, str]) -> Iterator[str]:
+def _lines(server: Listed) -> Iterator[str]:
     config = server.config
     yield f"{config.name}{' (disabled)' if server.disabled else ''}"
     if config.transport == "stdio":
@@ -107,7 +107,7 @@ def _lines(server: Listed, environ: Mapping[str, str]) -> Iterator[str]:
     if config.headers:
         yield f"  sends the headers: {', '.join(config.headers)}"
     for name in variables(config):
-        yield f"  takes from your environment: {name}{'' if name in environ else ' (not set)'}"
+        yield f"  takes from your environment: {name}"
 
 
 def quoted(text: str) -> str:

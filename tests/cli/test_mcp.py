@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -313,6 +314,22 @@ def test_inputs_are_asked_for_and_passwords_not_shown(mcp: Place, monkeypatch: p
         assert terminal.end() == 8
         assert "got 2retnuhthereusual" in terminal.text
         assert "hunter2" not in terminal.text
+
+
+def test_ctrl_c_ends_a_check_and_its_servers(mcp: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(mcp.folder)
+    mark = mcp.folder / "mark"
+    code = (
+        f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    )
+    mcp.write(mute={"command": sys.executable, "args": ["-c", code]})
+    with on_terminal(mcp, "check") as terminal:
+        terminal.wait("starting 1 server")
+        terminal.wait(lambda _: mark.exists() and bool(mark.read_text()))
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
 
 
 def test_the_group_loads_nothing_heavy_for_a_list(environ: dict[str, str], tmp_path: Path) -> None:

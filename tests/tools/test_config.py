@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qwen3cli.errors import InvalidFile, QwenError
+from qwen3cli.errors import InvalidFile, QwenError, UsageError
 from qwen3cli.tools.config import LIMIT, Servers, read_servers
 from qwen3cli.tools.dialects import Input
 from qwen3cli.tools.kinds import ServerConfig
@@ -239,6 +242,66 @@ def test_files_that_hold_no_list(file: Path) -> None:
     file.mkdir()
     with pytest.raises(QwenError, match="cannot be read"):
         read_servers(file, {})
+
+
+WHOLE = {
+    "inputs": [{"id": "k", "type": "pickString", "options": ["a", {"value": "b"}], "password": True}],
+    "mcpServers": {
+        "a": {
+            "command": ["x", "$A"],
+            "args": ["${A:-b}"],
+            "env": {"A": "${env:A}"},
+            "cwd": "~",
+            "timeout": 5000,
+        },
+        "b": {"httpUrl": "http://x/", "headers": ["A: b"], "includeTools": ["a*"], "trust": True},
+    },
+    "servers": {"c": {"type": "sse", "url": "${A}://x", "headers": {"A": "b"}, "disabled": False}},
+}
+
+
+OTHERS: list[Any] = [None, True, 0, -1.5, "", "x" * 300, [], [[]], {}, {"": {}}]
+
+
+def test_no_damage_is_worse_than_a_sentence(file: Path) -> None:
+    random.seed(3)
+    text = json.dumps(WHOLE).encode()
+    outcomes: set[type] = set()
+    for number in range(3000):
+        damaged = bytearray(text)
+        for _ in range(random.choice((1, 1, 2, 5))):
+            start = random.randrange(len(damaged))
+            end = start + random.choice((0, 1, 1, 30))
+            damaged[start:end] = random.choice(
+                (b"", b'"', b"{", b"]", b",", b"\\", b"$", b"\x00", b"\xff", b"1")
+            )
+        file.write_bytes(damaged if number else text)
+        try:
+            outcomes.add(type(read_servers(file, {"A": "http"}, lambda _: "x", file.parent)))
+        except QwenError as error:
+            outcomes.add(type(error))
+    assert outcomes == {Servers, InvalidFile, UsageError}
+
+
+def test_any_value_in_any_place_is_read_or_refused(file: Path) -> None:
+    def places(value: Any) -> Iterator[tuple[Any, Any]]:
+        for key in value if isinstance(value, dict) else range(len(value)):  # pyright: ignore
+            yield value, key
+            if isinstance(value[key], dict | list):
+                yield from places(value[key])
+
+    refused = 0
+    for number in range(sum(1 for _ in places(WHOLE))):
+        for other in OTHERS:
+            changed = copy.deepcopy(WHOLE)
+            holder, key = list(places(changed))[number]
+            holder[key] = other
+            try:
+                read(file, changed, A="http")
+            except QwenError as error:
+                refused += 1
+                assert str(file) in error.message
+    assert refused > 100
 
 
 def test_secrets_are_not_in_what_prints_itself(file: Path) -> None:

@@ -243,7 +243,7 @@ def test_everything_is_shown_uncut_and_nothing_can_hide(place: Place) -> None:
         "b (disabled)",
         "  URL: 'https://x.org/${TOKEN}'",
         "  sends the headers: X-Key",
-        "  takes from your environment: TOKEN (not set)",
+        "  takes from your environment: TOKEN",
         "  takes from your environment: KEY",
     )
 
@@ -256,6 +256,13 @@ def test_a_damaged_memory_asks_once_more(place: Place, content: str) -> None:
     assert place.gather().servers == ()
     assert len(place.gather(Person()).servers) == 1
     assert len(place.gather().servers) == 1
+
+
+def test_what_is_shown_in_another_way_is_asked_again(place: Place) -> None:
+    known = AcceptedProjects(place.store)
+    known.accept(Project(place.project_file, ("a", "b")), b"x")
+    assert known.is_accepted(Project(place.project_file, ("a", "b"), changed=True), b"x")
+    assert not known.is_accepted(Project(place.project_file, ("a", "c")), b"x")
 
 
 def test_several_processes_forget_nothing(place: Place) -> None:
