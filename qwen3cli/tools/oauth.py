@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from urllib.parse import parse_qs, urlsplit
 
 from qwen3cli.errors import QwenError
@@ -105,7 +105,11 @@ class Listener:
     """Waits on the loopback for the browser that comes back from a login."""
 
     def __init__(self) -> None:
-        self._came: asyncio.Future[AuthorizationCodeResult] = asyncio.get_running_loop().create_future()
+        self._came: asyncio.Future[AuthorizationCodeResult] | None = None
+
+    def expect(self) -> None:
+        """From now on a browser may come."""
+        self._came = asyncio.get_running_loop().create_future()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request; only that for the callback counts."""
@@ -119,27 +123,29 @@ class Listener:
             )
             writer.write(f"{head}\r\nConnection: close\r\n\r\n{page}".encode())
             await writer.drain()
-            if ours and not self._came.done():
-                self._settle(parse_qs(target.query))
+            if ours and self._came is not None and not self._came.done():
+                self._settle(self._came, parse_qs(target.query))
         except (OSError, ValueError, IndexError, asyncio.TimeoutError):
             return
         finally:
             writer.close()
 
-    def _settle(self, query: dict[str, list[str]]) -> None:
+    @staticmethod
+    def _settle(came: asyncio.Future[AuthorizationCodeResult], query: dict[str, list[str]]) -> None:
         from mcp.shared.auth import AuthorizationCodeResult
 
         fields = {name: values[0] for name, values in query.items()}
         if "code" in fields:
             code, state, issuer = fields["code"], fields.get("state"), fields.get("iss")
-            self._came.set_result(AuthorizationCodeResult(code=code, state=state, iss=issuer))
+            came.set_result(AuthorizationCodeResult(code=code, state=state, iss=issuer))
         else:
             said = fields.get("error_description") or fields.get("error") or "no code came back"
-            self._came.set_exception(NoUse(f"the login failed: {said[:200]}"))
+            came.set_exception(NoUse(f"the login failed: {said[:200]}"))
 
     async def wait(self) -> AuthorizationCodeResult:
         """What the browser brought."""
         try:
+            assert self._came is not None
             return await asyncio.wait_for(self._came, _LOGIN_S)
         except asyncio.TimeoutError:
             raise NoUse("nobody logged in within five minutes") from None
@@ -158,6 +164,7 @@ async def login(
     async def show(url: str) -> None:
         check_login_url(config.name, url)
         waiting()
+        listener.expect()
         await in_thread(lambda: open_url(url))
 
     async with server:
@@ -173,14 +180,14 @@ def remembered(config: ServerConfig, folder: Path) -> OAuthClientProvider | None
     if "tokens" not in tokens.record():
         return None
 
-    async def refuse(url: str) -> None:
+    async def refuse(url: str = "") -> NoReturn:
         raise WantsLogin(
             f"the login to the server `{config.name}` is no longer valid",
             f"log in with `qwen3 mcp check {config.name}`",
         )
 
     provider = _provider(config, tokens, "http://127.0.0.1/callback")
-    provider.context.redirect_handler = refuse
+    provider.context.redirect_handler = provider.context.callback_handler = refuse
     return provider
 
 

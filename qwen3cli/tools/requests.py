@@ -6,7 +6,6 @@ A call that reached the server is never repeated, for nobody knows what it has d
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from qwen3cli.errors import QwenError, ToolsFailed
@@ -124,7 +123,9 @@ async def _buried(connection: Connection, what: str) -> QwenError:
     """What to say of a server that went away during a request, after having started it again, once."""
     await connection.over()
     reason = connection.reason or f"the server `{connection.config.name}` closed the connection"
-    with suppress(QwenError):
+    try:
         await connection.connected()
-        return ServerEnded(f"{reason} while {what} was running; it runs again, and nothing was repeated")
-    return ServerEnded(f"{reason} while {what} was running, and it cannot be started again")
+    except QwenError as error:
+        why = "" if error.message == reason else f": {error.message}"
+        return ServerEnded(f"{reason} while {what} was running, and it cannot be started again{why}")
+    return ServerEnded(f"{reason} while {what} was running; it runs again, and nothing was repeated")
