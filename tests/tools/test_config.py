@@ -267,7 +267,7 @@ def test_no_damage_is_worse_than_a_sentence(file: Path) -> None:
     random.seed(3)
     text = json.dumps(WHOLE).encode()
     outcomes: set[type] = set()
-    for number in range(3000):
+    for number in range(500):
         damaged = bytearray(text)
         for _ in range(random.choice((1, 1, 2, 5))):
             start = random.randrange(len(damaged))
