@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = "dict[str, Node] | list[Node] | str | int | float | bool | None"
 
@@ -21,8 +20,7 @@ _WORD = re.compile(r"(?:true|false|null)(?![0-9A-Za-z_])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A value that stands at `start` to `end`; a member of an object begins with its key, at `key`.
 
     `comma` is where the comma behind it stands, if there is one.

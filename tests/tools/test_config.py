@@ -267,13 +267,13 @@ def test_no_damage_is_worse_than_a_sentence(file: Path) -> None:
     random.seed(3)
     text = json.dumps(WHOLE).encode()
     outcomes: set[type] = set()
-    for number in range(500):
+    for number in range(600):
         damaged = bytearray(text)
         for _ in range(random.choice((1, 1, 2, 5))):
             start = random.randrange(len(damaged))
             end = start + random.choice((0, 1, 1, 30))
             damaged[start:end] = random.choice(
-                (b"", b'"', b"{", b"]", b",", b"\\", b"$", b"\x00", b"\xff", b"1")
+                XX, b"]", b",", b"\\", b"$", b"\x00", b"\xff", b"1")
             )
         file.write_bytes(damaged if number else text)
         try:
