@@ -273,14 +273,14 @@ def test_no_damage_is_worse_than_a_sentence(file: Path) -> None:
             start = random.randrange(len(damaged))
             end = start + random.choice((0, 1, 1, 30))
             damaged[start:end] = random.choice(
-                XX, b"]", b",", b"\\", b"$", b"\x00", b"\xff", b"1")
+                (b"", b"Z", b'"', b"{", b"]", b",", b"\\", b"$", b"\x00", b"\xff", b"1")
             )
         file.write_bytes(damaged if number else text)
         try:
             outcomes.add(type(read_servers(file, {"A": "http"}, lambda _: "x", file.parent)))
         except QwenError as error:
             outcomes.add(type(error))
-    assert outcomes == {Servers, InvalidFile, UsageError}
+    assert {Servers, InvalidFile} <= outcomes <= {Servers, InvalidFile, UsageError}
 
 
 def test_any_value_in_any_place_is_read_or_refused(file: Path) -> None:
