@@ -9,18 +9,15 @@ import asyncio
 import importlib
 import math
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3cli.errors import QwenError, ToolsFailed
-from qwen3cli.tools.elicitation import Questions
+from qwen3cli.tools.attempts import Try, World
 from qwen3cli.tools.failures import NoUse, ServerEnded, Trouble, WantsLogin, brief, leaves, understood
 from qwen3cli.tools.kinds import RemoteTool, ServerConfig
 from qwen3cli.tools.listing import changes, list_tools
-from qwen3cli.tools.offers import Patience, ServerStatus, State
+from qwen3cli.tools.offers import ServerStatus, State
 from qwen3cli.tools.server_log import ServerLog
 from qwen3cli.tools.sieve import Sieve
 from qwen3cli.tools.threads import in_thread
@@ -34,28 +31,6 @@ _SETTLE_S: Final = 0.2
 """A server that changes its tools again and again is asked for them this often at most."""
 _LISTING_S: Final = 60.0
 _NOTE: Final = 2000
-
-
-@dataclass(frozen=True)
-class World:
-    """What connections share."""
-
-    folder: Path
-    questions: Questions
-    open_url: Callable[[str], None] | None
-    tell: Callable[[str], None]
-    patience: Patience
-
-
-@dataclass
-class Try:
-    """One attempt to connect, and what came of it."""
-
-    legacy: bool
-    limit_s: float
-    login: bool = False
-    trouble: Trouble = field(default_factory=Trouble)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Connection:

@@ -57,6 +57,8 @@ def understood(name: str, error: BaseException, trouble: Trouble) -> QwenError:
     for one in found:
         if isinstance(one, QwenError):
             return one
+        if type(one).__module__.startswith("mcp.client.auth"):
+            return NoUse(f"the login to the server `{name}` failed: {brief(one)}")
     if trouble.ended:
         return ServerEnded(f"the server `{name}` {trouble.ended}")
     if trouble.status:

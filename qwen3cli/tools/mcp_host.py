@@ -19,7 +19,8 @@ from typing import Any, Final, TypeVar
 
 from qwen3cli.errors import Interrupted, QwenError, ToolsFailed
 from qwen3cli.tools import requests
-from qwen3cli.tools.connection import Connection, World
+from qwen3cli.tools.attempts import World
+from qwen3cli.tools.connection import Connection
 from qwen3cli.tools.elicitation import Questions
 from qwen3cli.tools.kinds import RawResult, RemoteTool, ServerConfig
 from qwen3cli.tools.offers import Elicit, Patience, RemotePrompt, RemoteResource, ServerStatus

@@ -196,9 +196,7 @@ def _provider(config: ServerConfig, tokens: Tokens, callback: str) -> OAuthClien
     from mcp.shared.auth import OAuthClientMetadata, OAuthMetadata
     from pydantic import AnyUrl
 
-    metadata = OAuthClientMetadata(
-        redirect_uris=[AnyUrl(callback)], client_name="qwen3", token_endpoint_auth_method="none"
-    )
+    metadata = OAuthClientMetadata(redirect_uris=[AnyUrl(callback)], client_name="qwen3")
     provider = OAuthClientProvider(config.url, metadata, tokens)
     tokens.context = provider.context
     record = tokens.record()
