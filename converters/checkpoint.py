@@ -133,6 +133,12 @@ def find_shards(folder: Path) -> Shards:
     return Shards(names, weight_map)
 
 
+def indexed(folder: Path) -> list[str]:
+    """The weight files that the index names; none without an index."""
+    index = folder / INDEX
+    return sorted(set(_weight_map(index).values())) if index.is_file() else []
+
+
 def open_checkpoint(folder: Path, config: Config, shards: Shards) -> Checkpoint:
     """Reads the headers of all weight files and checks them against each other and the index."""
     weight_map = shards.weight_map

@@ -91,7 +91,9 @@ def chat(
     for flag, given in (("--system", system), *(("--stop", one) for one in stop or ())):
         check_text(given, f"`{flag}`")
     sampling = SamplingChoice(temperature, top_p, top_k, min_p, presence_penalty, seed)
-    settings = ChatSettings(think, think_budget, sampling, max_tokens, tuple(stop or ()), raw, stats)
+    settings = ChatSettings(
+        think, think_budget, sampling, max_tokens, tuple(stop or ()), raw=raw, verbose=stats
+    )
     options = RunOptions(ctx, threads, _layers(gpu_layers), _kv_type(kv_type))
     _check_lone_words(session, model, words or [])
     text = gather_prompt(session.console, words or [], prompt, prompt_file, read_stdin=not no_stdin)

@@ -12,13 +12,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from converters.recipes import find_recipe
-from converters.wishes import Wishes
+from converters.wishes import Overrides, Wishes
 from qwen3cli.cli.session import Session
+from qwen3cli.errors import InvalidFile
 from qwen3cli.models.conversion import OTHER_HOME, convert_checkpoint, plan_conversion
+from qwen3cli.models.facts import read_facts
 from qwen3cli.models.manifest import Origin
 from qwen3cli.models.reference import ModelRef
 from qwen3cli.models.room import free_bytes
-from qwen3cli.models.store import MayReplace
+from qwen3cli.models.store import Check, MayReplace
 from qwen3cli.terminal.figures import count, size
 from qwen3cli.terminal.progress import Progress as Bar
 
@@ -79,8 +81,8 @@ def _as_event(step: Progress, elapsed: float) -> dict[str, Any]:
 class Job:
     """What `qwen3 convert` was asked for; the model goes to the file `output`, or into the store as `name`.
 
-    `origin` is where the checkpoint in the folder `source` came from; `may_replace` refuses to take another model's
-    place in the store.
+    `origin` is where the checkpoint in the folder `source` came from; `check` refuses a model that is not what was
+    asked for, `may_replace` to take another one's place in the store.
     """
 
     source: Path
@@ -90,7 +92,8 @@ class Job:
     output: Path | None
     name: str | None
     threads: int | None
-    may_replace: MayReplace | None = None
+    may_replace: MayReplace
+    check: Check | None = None
 
 
 def run_job(session: Session, job: Job) -> None:
@@ -128,12 +131,31 @@ def _written(session: Session, job: Job, write: Callable[[Path], None]) -> tuple
     """Have the file made; gives the words that name it from now on, and its size."""
     output = job.output
     if output is None:
-        entry = session.store.add(job.name or "", job.origin, write, may_replace=job.may_replace)
+        origin = _origin(job)
+        entry = session.store.add(job.name or "", origin, write, check=job.check, may_replace=job.may_replace)
         return entry.name, entry.facts.file_bytes
     write(output)
+    if job.check is not None:
+        try:
+            job.check(read_facts(output))
+        except InvalidFile:
+            output.unlink(missing_ok=True)
+            raise
     # A bare word without the suffix would be taken for a name.
     place = str(output) if ModelRef.parse(str(output)).kind == "path" else f"./{output}"
     return place, output.stat().st_size
+
+
+def _origin(job: Job) -> Origin:
+    """Where the model comes from, and what was changed on the way: it is not what a pull would bring."""
+    wishes = job.wishes
+    changes = {
+        f"adapter {wishes.adapter.name or wishes.adapter}" if wishes.adapter is not None else "",
+        "importance matrix" if wishes.imatrix is not None else "",
+        "types of its own" if wishes.overrides != Overrides() else "",
+    }
+    what = ", ".join(sorted(filter(None, changes)))
+    return job.origin.changed(what) if what else job.origin
 
 
 def show_plan(session: Session, job: Job) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,10 +18,13 @@ from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
 from qwen3cli.models.conversion import check_recipe, check_wishes, parse_overrides
-from qwen3cli.models.installed import checkpoint_source, is_from
+from qwen3cli.models.installed import checkpoint_source, is_from, same_place
 from qwen3cli.models.problems import removal
 from qwen3cli.models.reference import ModelRef, exists, without_secrets
 from qwen3cli.models.store import Entry, Origin, check_name
+
+if TYPE_CHECKING:
+    from qwen3cli.cli.pulls import Fetched
 
 
 def convert(
@@ -81,13 +84,22 @@ def convert(
     if not dry_run and output is None and name is None:
         raise UsageError("say where the model goes", "`-o OUT.gguf` writes a file, `--as NAME` installs it")
     reference = ModelRef.parse(checkpoint)
+    if reference.kind == "ollama":
+        raise UsageError(
+            f"`{checkpoint}` names a model of Ollama's, which is GGUF already",
+            f"`qwen3 import {shlex.quote(checkpoint)}` registers it; checkpoints are such as `Qwen/Qwen3-8B`",
+        )
     remote = reference if reference.is_remote and not exists(checkpoint) else None
     if remote is not None:
-        check_wishes(quantization, wishes, output)
-        _check_remote(session, remote, wishes, quantization, dry_run=dry_run)
-    with _found(session, remote, checkpoint) as (folder, origin):
-        may_replace = None if remote is None else partial(_check_same, remote)
-        job = Job(folder, origin, quantization, wishes, output, name, threads, may_replace)
+        _check_remote(remote, quantization, wishes, output, dry_run=dry_run)
+    source = checkpoint_source(remote) if remote is not None else str(_folder(checkpoint).absolute())
+    if name is not None and not dry_run:
+        _check_place(session, name, source)
+    with _found(session, remote, checkpoint, quantization, output) as found:
+        may_replace = partial(_check_same, source)
+        job = Job(
+            found.folder, found.origin, quantization, wishes, output, name, threads, may_replace, found.check
+        )
         if dry_run:
             show_plan(session, job)
         else:
@@ -95,40 +107,52 @@ def convert(
 
 
 def _check_remote(
-    session: Session, reference: ModelRef, wishes: Wishes, recipe: str, *, dry_run: bool
+    reference: ModelRef, recipe: str, wishes: Wishes, output: Path | None, *, dry_run: bool
 ) -> None:
     """Raise what a download would be in vain for."""
+    if reference.wanted and reference.kind != "kaggle":
+        plain = reference.text.rpartition(":")[0]
+        raise UsageError(
+            f"`:{reference.wanted}` names a GGUF file, which needs no conversion",
+            f"`qwen3 pull {shlex.quote(reference.text)}` fetches it; `{plain}` alone is the checkpoint",
+        )
+    check_wishes(recipe, wishes, output)
     if dry_run:
-        # `pull` takes no importance matrix, and what is downloaded does not depend on the type.
-        kind = "TYPE" if wishes.imatrix is not None else recipe.lower()
+        # What is downloaded does not depend on the type; `pull` takes none that needs an importance matrix.
+        kind = "q8_0" if wishes.imatrix is not None else recipe.lower()
         command = f"qwen3 pull {shlex.quote(reference.text)} -q {kind} --dry-run"
         raise UsageError(
             "a dry run needs the checkpoint's folder", f"`{command}` tells what would be downloaded"
         )
-    if wishes.name is None:
-        return
-    session.store.check_place(wishes.name)
-    entry = session.store.find(wishes.name)
+
+
+def _check_place(session: Session, name: str, source: str) -> None:
+    """Raise what would keep the model from getting its name."""
+    session.store.check_place(name)
+    entry = session.store.find(name)
     if entry is not None:
-        _check_same(reference, entry)
+        _check_same(source, entry)
 
 
-def _check_same(reference: ModelRef, entry: Entry) -> None:
-    """Raise `UsageError` for a model in the store that is of another repository."""
-    if not is_from(entry, checkpoint_source(reference)):
+def _check_same(source: str, entry: Entry) -> None:
+    """Raise `UsageError` for a model in the store that is of another checkpoint."""
+    if not is_from(entry, source) and not same_place(entry.origin.unchanged, source):
         raise UsageError(
-            f"the store has another model of the name `{entry.name}`",
+            f"the store has another model of the name `{entry.name}`, from {entry.origin.source}",
             f"choose another name, or remove that one with `{removal(entry.name)}`",
         )
 
 
 @contextmanager
-def _found(session: Session, remote: ModelRef | None, text: str) -> Generator[tuple[Path, Origin]]:
-    """The checkpoint's folder, of one on a hub for the length of the block, and where it came from."""
-    if remote is not None:
-        from qwen3cli.cli.pulls import fetched_checkpoint
+def _found(
+    session: Session, remote: ModelRef | None, text: str, recipe: str, output: Path | None
+) -> Generator[Fetched]:
+    """The checkpoint, of one on a hub for the length of the block."""
+    from qwen3cli.cli.pulls import Fetched, fetched_checkpoint
 
-        with fetched_checkpoint(session, remote) as found:
+    if remote is not None:
+        target = session.store.folder if output is None else output.absolute().parent
+        with fetched_checkpoint(session, remote, recipe, target) as found:
             yield found
     elif text.lower().startswith(("http://", "https://")) and not exists(text):
         raise UsageError(
@@ -136,7 +160,7 @@ def _found(session: Session, remote: ModelRef | None, text: str) -> Generator[tu
         )
     else:
         folder = _folder(text)
-        yield folder, Origin(str(folder.absolute()))
+        yield Fetched(folder, Origin(str(folder.absolute())))
 
 
 def _folder(text: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,10 @@ from qwen3cli.models.conversion import convert_checkpoint
 from qwen3cli.models.fetch import Fetcher
 from qwen3cli.models.leftovers import sweep_downloads
 from qwen3cli.models.machines import Machine
-from qwen3cli.models.plan import smaller_member
+from qwen3cli.models.plan import GOOD, make_plan, needs_of_family, smaller_member
 from qwen3cli.models.pull import Pull, Request, decide
 from qwen3cli.models.reference import ModelRef
-from qwen3cli.models.store import Entry, Origin
+from qwen3cli.models.store import Check, Entry, Origin
 from qwen3cli.terminal.ask import confirm
 from qwen3cli.terminal.figures import size
 
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 
 _FORGOTTEN_S = 30 * 86_400
 """After so long nobody goes on with a transfer."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint from a hub: its folder, where it came from, and what a model made of it must be."""
+
+    folder: Path
+    origin: Origin
+    check: Check | None = None
 
 
 def run_pull(
@@ -47,7 +57,7 @@ def run_pull(
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
         if pull.installed is not None and _is_whole(session, pull.installed):
             if pull.current:
-                fetcher.clean()
+                fetcher.clean(pull.installed)
                 say_current(session, pull, pull.installed)
                 return pull.installed
             session.notice(replacing(pull, pull.installed))
@@ -57,16 +67,8 @@ def run_pull(
             return None
         say_choice(session, pull)
         sweep_downloads(session.config.paths.downloads, _FORGOTTEN_S)
-        try:
+        with _stoppable(session, fetcher, progress):
             entry = fetcher.install() if pull.recipe is None else _converted(session, pull, fetcher, progress)
-        except KeyboardInterrupt:
-            progress.end()
-            if session.console.stderr_is_terminal:
-                # The terminal has written `^C` behind the bar.
-                session.console.err.write("\n")
-            there = f"{size(pull.size - fetcher.missing())} of {size(pull.size)}"
-            session.console.talk(f"stopped at {there}: the same command continues from there")
-            raise
     say_installed(session, pull, entry, checked=fetcher.checked)
     return entry
 
@@ -97,17 +99,37 @@ def _raised(check: Callable[[], None]) -> list[QwenError]:
 
 
 @contextmanager
-def fetched_checkpoint(session: Session, reference: ModelRef) -> Generator[tuple[Path, Origin]]:
-    """The folder of a checkpoint on a hub, for the length of the block, and where it came from."""
+def fetched_checkpoint(
+    session: Session, reference: ModelRef, recipe: str, target: Path
+) -> Generator[Fetched]:
+    """A checkpoint on a hub, for the length of the block; what it is converted to will go to the folder `target`."""
     from qwen3cli.models.http import Http
 
     with Http() as http, TransferProgress(session) as progress:
-        # Which files make a checkpoint does not depend on what it is converted to.
-        pull = _decided(session, Request(reference, recipe="bf16"), http, progress)
+        pull = _decided(session, Request(reference, recipe=recipe, stored=False), http, progress)
         fetcher = Fetcher(pull, session.store, session.config.paths.downloads, http, progress)
-        with fetcher.checkpoint() as folder:
+        fetcher.check_room(target)
+        files, bytes_ = len(pull.files), size(pull.size)
+        session.console.talk(f"{files} files, {bytes_}, to be converted to {pull.recipe}")
+        with _stoppable(session, fetcher, progress), fetcher.checkpoint() as folder:
             progress.end()
-            yield folder, fetcher.origin
+            yield Fetched(folder, fetcher.origin, fetcher.check)
+
+
+@contextmanager
+def _stoppable(session: Session, fetcher: Fetcher, progress: TransferProgress) -> Generator[None]:
+    """Says how far it was when the person stops it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.end()
+        if session.console.stderr_is_terminal:
+            # The terminal has written `^C` behind the bar.
+            session.console.err.write("\n")
+        pull, missing = fetcher.pull, fetcher.missing()
+        there = f"{size(pull.size - missing)} of {size(pull.size)}"
+        session.console.talk(f"stopped at {there}: the same command continues from there")
+        raise
 
 
 def _decided(session: Session, request: Request, http: Http, progress: TransferProgress) -> Pull:
@@ -163,13 +185,22 @@ def _check_memory(session: Session, request: Request, pull: Pull) -> None:
     if need <= have and chosen:
         session.notice(f"{what}, which leaves little of this machine's {size(have)} of memory")
         return
-    smaller = pull.member and smaller_member(pull.member, _machine(), machines.LEAST_CONTEXT)
-    better = f"`qwen3 pull {smaller[0].name}` fits" if smaller else "`qwen3 plan 4b` shows what a model needs"
     much = "too much for" if need > have else "too much to run well in"
     raise NotEnough(
         f"{what}, {much} this machine's {size(have)} of memory",
-        f"{better}; `--force` downloads it all the same",
+        f"{_way_out(pull.member)}; `--force` downloads it all the same",
     )
+
+
+def _way_out(member: Member | None) -> str:
+    """What to take instead of a model that is too large for this machine."""
+    if member is None:
+        return "`qwen3 plan 4b` shows what a model needs"
+    best = make_plan(needs_of_family(member), _machine(), machines.LEAST_CONTEXT).best
+    if best is not None and best.fits and best.needs.quantization in GOOD:
+        return f"its {best.needs.quantization} fits: `qwen3 plan {member.name}` tells how to get it"
+    smaller = smaller_member(member, _machine(), machines.LEAST_CONTEXT)
+    return f"`qwen3 pull {smaller[0].name}` fits" if smaller else "`qwen3 plan 4b` shows what a model needs"
 
 
 def _is_whole(session: Session, entry: Entry) -> bool:

@@ -78,16 +78,28 @@ def check_wishes(recipe: str, wishes: Wishes, output: Path | None) -> None:
             raise UsageError(f"{recipe} needs an importance matrix for these types", hint)
 
 
-def check_folder(folder: Path) -> None:
-    """Raise `InvalidFile` unless config.json in `folder` is that of a checkpoint that can be converted."""
-    from converters.checkpoint import read_config
+def check_folder(folder: Path, weights: Sequence[str] | None = None) -> None:
+    """Raise `InvalidFile` unless config.json in `folder` is that of a checkpoint that can be converted.
+
+    `weights` names the weight files that are still to come: then everything else must be there, and fit them.
+    """
+    from converters.checkpoint import indexed, read_config
     from converters.fp8 import find_blocks
     from converters.registry import find_architecture
+    from converters.tokenizer import tokenizer_entries
 
     with converting(folder):
         config = read_config(folder)
         find_architecture(config)
         find_blocks(config)
+        if weights is None:
+            return
+        tokenizer_entries(folder, config)
+        for name in indexed(folder):
+            if name not in weights:
+                raise InvalidFile(
+                    f"`{folder}` has no {name}, which its index names", "look for a whole copy of the model"
+                )
 
 
 def plan_conversion(

@@ -7,15 +7,13 @@ said. Knows nothing of hubs.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-from converters.disk import is_at, lock
 from qwen3cli.errors import NetworkError
 from qwen3cli.models.answers import Anew, Source
 from qwen3cli.models.hitches import Hitch, Patience
@@ -25,7 +23,8 @@ from qwen3cli.models.placing import link_or_copy
 from qwen3cli.models.remote import RemoteFile
 from qwen3cli.models.spans import Span
 from qwen3cli.models.transfer import Transfer, new_hash
-from qwen3cli.models.workshop import open_lock, translated
+from qwen3cli.models.turns import discard_key, turn
+from qwen3cli.models.workshop import translated
 
 _LARGE: Final = 32_000_000
 """Bytes from which on a file comes over several connections."""
@@ -33,9 +32,6 @@ _OPENING: Final = 4
 """Chunks of the first request when more is not known to be wise."""
 _STARTS: Final = 3
 """How often a file may begin anew in one run."""
-_LOOK_S: Final = 0.5
-"""How often the progress of another process is looked at."""
-
 _held: Final = set[tuple[int, Path]]()
 """The locks of each thread, which would wait for itself otherwise."""
 
@@ -116,10 +112,11 @@ class Claim:
         self._places.clear()
 
     def _whole(self) -> Path | None:
-        """The file, if an earlier run has brought and verified it."""
+        """The file, if an earlier run has brought and verified it, and something tells that it is still the same."""
         path = self._places["whole"]
+        known = self._file.checksum or self._file.version
         with translated(path):
-            if path.is_file() and self._file.size in (None, path.stat().st_size):
+            if known and path.is_file() and self._file.size in (None, path.stat().st_size):
                 return path
         self._places.clear("whole")
         return None
@@ -239,21 +236,18 @@ def claimed(file: RemoteFile, folder: Path, watch: Watch) -> Generator[Claim]:
     if ours in _held:
         yield Claim(file, places)
         return
-    with translated(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    waited = False
-    while (descriptor := _locked(places)) is None:
-        if not waited:
+
+    def looking(first: bool) -> None:
+        if first:
             watch.said(f"another process is downloading `{file.name}`: waiting for it")
-            waited = True
         watch.moved(places.held(), file.size)
-        time.sleep(_LOOK_S)
-    _held.add(ours)
-    try:
-        yield Claim(file, places)
-    finally:
-        _held.discard(ours)
-        _unlock(places, descriptor)
+
+    with turn(places, looking):
+        _held.add(ours)
+        try:
+            yield Claim(file, places)
+        finally:
+            _held.discard(ours)
 
 
 def bytes_there(file: RemoteFile, folder: Path) -> int:
@@ -261,34 +255,6 @@ def bytes_there(file: RemoteFile, folder: Path) -> int:
     return file.places(folder).held()
 
 
-def discard(file: RemoteFile, folder: Path) -> None:
-    """Drops whatever is there of it, unless somebody is fetching it."""
-    discard_key(folder, file.places(folder).key)
-
-
-def discard_key(folder: Path, key: str) -> None:
-    """The same for a file that is known by its key only."""
-    places = Places(folder, key)
-    if folder.is_dir() and (descriptor := _locked(places)) is not None:
-        places.clear()
-        _unlock(places, descriptor)
-
-
-def _locked(places: Places) -> int | None:
-    """A descriptor that holds the lock; None while another process has it."""
-    with translated(places.folder):
-        while True:
-            descriptor = open_lock(places["lock"])
-            if not lock(descriptor):
-                os.close(descriptor)
-                return None
-            # Its former owner may have removed it between our opening and our locking.
-            if is_at(places["lock"], descriptor):
-                return descriptor
-            os.close(descriptor)
-
-
-def _unlock(places: Places, descriptor: int) -> None:
-    with suppress(OSError):
-        places["lock"].unlink()
-    os.close(descriptor)
+def discard(file: RemoteFile, folder: Path, *, until: float = float("inf")) -> None:
+    """Drops whatever is there of it, unless somebody is fetching it, or has done so after the time `until`."""
+    discard_key(folder, file.places(folder).key, until=until)

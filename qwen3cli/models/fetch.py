@@ -1,26 +1,25 @@
 """Carries out a pull: room, turn, transfer, check, store. What it fetches was decided in pull.py.
 
-Files lie whole and verified in the downloads folder until the store has all of them, so that a kill at any moment
-costs no more than what was on its way.
+Files lie whole and verified in the downloads folder until the store has the model, so that a kill at any moment costs
+no more than what was on its way. A checkpoint is put together in a folder of this process alone, out of second names
+for its files: pulls of it in several types at once are one transfer, and no file of another revision gets in.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from qwen3cli.errors import InvalidFile, QwenError, UsageError
 from qwen3cli.models.conversion import check_folder
 from qwen3cli.models.download import (
     Claim,
     RemoteFile,
-    Watch,
     bytes_there,
     claimed,
     digest,
@@ -28,25 +27,25 @@ from qwen3cli.models.download import (
 )
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.installed import is_from
-from qwen3cli.models.pull import Pull, Steps
+from qwen3cli.models.naming import titled
+from qwen3cli.models.parts import is_weights
+from qwen3cli.models.placing import link_or_move
+from qwen3cli.models.pull import Pull
 from qwen3cli.models.room import check_disk, disk_of
 from qwen3cli.models.store import Entry, ModelStore, Origin
 from qwen3cli.models.variants import HubFile
-from qwen3cli.models.workshop import translated
+from qwen3cli.models.waiting import FetchWatch, Waiting, making
+from qwen3cli.models.workshop import alone, sweep, translated, under_construction, unfinished
 
 if TYPE_CHECKING:
     from qwen3cli.machine import ModelFacts
-
-
-class FetchWatch(Watch, Steps, Protocol):
-    """Who wants to know how it goes: a `Watch` that is told which file it is about."""
 
 
 class Fetcher:
     """One pull on its way into the store; `downloads` is where transfers are kept until they are whole."""
 
     def __init__(self, pull: Pull, store: ModelStore, downloads: Path, http: Http, watch: FetchWatch) -> None:
-        self._pull = pull
+        self.pull = pull
         self._store = store
         self._downloads = downloads
         self._http = http
@@ -65,9 +64,9 @@ class Fetcher:
     @property
     def origin(self) -> Origin:
         """Where the model comes from."""
-        listing = self._pull.listing
-        sha256 = () if self._pull.recipe else self._pull.sha256
-        return Origin(self._pull.source, listing.revision, sha256, listing.license)
+        listing = self.pull.listing
+        sha256 = () if self.pull.recipe else self.pull.sha256
+        return Origin(self.pull.source, listing.revision, sha256, listing.license)
 
     def install(self) -> Entry:
         """Fetch GGUF files and put them into the store; what another process has installed meanwhile is taken."""
@@ -76,7 +75,7 @@ class Fetcher:
         if cached:
             self.checked = True
             return self._store.register(
-                self._pull.name, cached, self.origin, check=self.check, may_replace=self.may_replace
+                self.pull.name, cached, self.origin, check=self.check, may_replace=self.may_replace
             )
         self.check_room()
         with self._claims() as claims:
@@ -92,66 +91,98 @@ class Fetcher:
         """
         self.check_place()
         self.check_room()
-        with self._claims() as claims:
-            done = self._installed_meanwhile() or build(self._assembled(claims))
-            self._remove_folder()
+        with making(self._downloads, self.pull.name, self._waiting()):
+            done = self._installed_meanwhile()
+            if done is None:
+                with self.checkpoint() as folder:
+                    done = build(folder)
             return done
 
     @contextmanager
     def checkpoint(self) -> Generator[Path]:
-        """Fetch a checkpoint; gives its folder, which is gone after the block unless that failed."""
-        check_disk(self._pull.name, self._downloads, self.missing())
-        with self._claims() as claims:
-            yield self._assembled(claims)
-            self._remove_folder()
+        """Fetch a checkpoint; gives its folder, which is gone after the block, and what was fetched for it, too.
+
+        If the block fails, what was fetched stays for the next time.
+        """
+        with unfinished(self._downloads) as fresh:
+            folder = fresh / self._mark / titled(self.pull.listing.source)
+            with translated(folder):
+                folder.mkdir(parents=True)
+            try:
+                with self._claims() as claims:
+                    self._assemble(claims, folder)
+                yield folder
+            except InvalidFile as error:
+                # The folder is nothing that the person could look into.
+                plain = error.message.replace(f"{folder}{os.sep}", "")
+                error.message = plain.replace(str(folder), self.pull.listing.source)
+                raise
+        self._discard()
 
     def may_replace(self, entry: Entry) -> None:
         """Raise `UsageError` for a model of another repository that has got the name meanwhile."""
-        if not is_from(entry, self._pull.listing.source):
+        if not is_from(entry, self.pull.listing.source):
             raise UsageError(
-                f"`{self._pull.name}` has just been installed from {entry.origin.source}",
+                f"`{self.pull.name}` has just been installed from {entry.origin.source}",
                 "give this one another name with `--as NAME`",
             )
 
     def check_place(self) -> None:
         """Raise what would keep any model from getting this name."""
-        self._store.check_place(self._pull.name)
+        self._store.check_place(self.pull.name)
 
-    def check_room(self) -> None:
-        """Raise `NotEnough` unless what is missing has room in the downloads folder, and the model in the store."""
-        pull = self._pull
-        need = self.missing() + (pull.result_bytes if pull.recipe else 0)
-        places = [(self._downloads, need)]
-        if disk_of(self._downloads) != disk_of(self._store.folder):
+    def check_room(self, target: Path | None = None) -> None:
+        """Raise `NotEnough` unless what is missing has room in the downloads folder, and the model in `target`.
+
+        That is the store's folder unless the model goes elsewhere.
+        """
+        pull = self.pull
+        target = target or self._store.folder
+        places = [(self._downloads, self.missing() + (pull.result_bytes if pull.recipe else 0))]
+        if disk_of(self._downloads) != disk_of(target):
             # Files cannot be linked from disk to disk: they are copied.
-            places = [(self._downloads, self.missing()), (self._store.folder, pull.result_bytes)]
+            places = [(self._downloads, self.missing()), (target, pull.result_bytes)]
         for folder, bytes_ in places:
             check_disk(pull.name, folder, bytes_)
 
     def check(self, facts: ModelFacts) -> None:
         """Raise `InvalidFile` for a model of another kind than the family's name promises."""
-        member = self._pull.member
+        member = self.pull.member
         reason = member.unlike(facts) if member is not None else ""
         if member is not None and reason:
             raise InvalidFile(
-                f"`{self._pull.source}` is no {member.name}: it is {reason}",
+                f"`{self.pull.source}` is no {member.name}: it is {reason}",
                 "name the repository instead of the family member if that is what you want",
             )
 
-    def clean(self) -> None:
-        """Remove what a killed pull has left of files that are installed, as far as that is allowed."""
+    def clean(self, installed: Entry) -> None:
+        """Remove what a killed pull has left of the files of a model that is installed, as far as that is allowed.
+
+        What came later than the model is for another one.
+        """
         with suppress(QwenError):
             for remote in self._remote.values():
-                discard(remote, self._downloads)
-            self._remove_folder()
+                # A manifest's time has whole seconds.
+                discard(remote, self._downloads, until=installed.added + 1)
             self._store.clean()
 
+    @property
+    def _mark(self) -> str:
+        """What tells others that just these files are being put together."""
+        keys = sorted(remote.places(self._downloads).key for remote in self._remote.values())
+        return hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
+
+    def _discard(self) -> None:
+        """Drop what was fetched, unless others put it together, too: then the last of them does it."""
+        with suppress(QwenError):
+            with alone(self._downloads):
+                sweep(self._downloads)
+            if not under_construction(self._downloads, self._mark):
+                for remote in self._remote.values():
+                    discard(remote, self._downloads)
+
     def _there(self) -> int:
-        there = sum(bytes_there(remote, self._downloads) for remote in self._remote.values())
-        if self._pull.recipe is None:
-            return there
-        placed = (self._folder() / path for path in self._remote)
-        return there + sum(path.stat().st_size for path in placed if path.is_file())
+        return sum(bytes_there(remote, self._downloads) for remote in self._remote.values())
 
     def _lacking(self, path: str) -> int:
         """Bytes of a file that need room; none if this disk has it under another name."""
@@ -172,7 +203,7 @@ class Fetcher:
         origin = replace(self.origin, sha256=tuple(claim.sha256 for claim in claims.values()))
         try:
             return self._store.install(
-                self._pull.name, files, origin, names=names, check=self.check, may_replace=self.may_replace
+                self.pull.name, files, origin, names=names, check=self.check, may_replace=self.may_replace
             )
         except InvalidFile:
             # No other try makes a model of these bytes.
@@ -180,24 +211,25 @@ class Fetcher:
                 claim.discard()
             raise
 
-    def _assembled(self, claims: Mapping[str, Claim]) -> Path:
-        """The folder with all files of a checkpoint in it; one that cannot be converted is refused at once."""
-        folder = self._folder()
+    def _assemble(self, claims: Mapping[str, Claim], folder: Path) -> None:
+        """Put all files of a checkpoint into its folder; one that cannot be converted is refused before its weights."""
+        weights = [path for path in claims if is_weights(path)]
+        try:
+            for path in (path for path in claims if path not in weights):
+                self._place(path, claims[path], folder)
+            check_folder(folder, weights)
+        except InvalidFile:
+            for claim in claims.values():
+                claim.discard()
+            raise
+        for path in weights:
+            self._place(path, claims[path], folder)
+
+    def _place(self, path: str, claim: Claim, folder: Path) -> None:
+        whole = self._fetched(path, claim)
         with translated(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        # First what says whether the rest is of any use.
-        for path in sorted(claims, key=lambda path: path != "config.json"):
-            target = folder / path
-            if not (target.is_file() and not self._remote[path].checksum):
-                whole = self._fetched(path, claims[path])
-                with translated(folder):
-                    target.parent.mkdir(exist_ok=True)
-                    whole.replace(target)
-                # Between two names of one file a rename does nothing.
-                claims[path].discard()
-            if path == "config.json":
-                check_folder(folder)
-        return folder
+            (folder / path).parent.mkdir(exist_ok=True)
+            link_or_move(whole, folder / path)
 
     def _fetched(self, path: str, claim: Claim) -> Path:
         """The file, from this machine if it is here under another name, else from the hub."""
@@ -214,13 +246,11 @@ class Fetcher:
         try:
             return claim.fetch(self._http, self._watch)
         except HttpRefusal as refusal:
-            raise self._pull.hub.explain(refusal) from None
+            raise self.pull.hub.explain(refusal) from None
 
     def _known(self, file: HubFile) -> Iterator[Path]:
         """Files of this machine that should be the same, by what is written down of them."""
-        if self._pull.recipe is not None and (placed := self._folder() / file.path).is_file():
-            yield placed
-        cached = self._pull.hub.cached(self._pull.listing, file)
+        cached = self.pull.hub.cached(self.pull.listing, file)
         if cached is not None:
             yield cached
         for entry in self._store.entries() if file.sha256 else ():
@@ -230,8 +260,8 @@ class Fetcher:
     def _cached(self) -> list[Path]:
         """The files where another program's cache has them, all of them and with the right bytes; or none."""
         found: list[Path] = []
-        for file in self._pull.files:
-            path = self._pull.hub.cached(self._pull.listing, file)
+        for file in self.pull.files:
+            path = self.pull.hub.cached(self.pull.listing, file)
             if path is None or file.sha256 is None:
                 return []
             self._watch.begin(f"checking {file.name}")
@@ -245,27 +275,17 @@ class Fetcher:
 
     def _installed_meanwhile(self) -> Entry | None:
         """The model, if another process has brought it while this one waited."""
-        entry = self._store.find(self._pull.name)
+        entry = self._store.find(self.pull.name)
         if entry is None:
             return None
         self.may_replace(entry)
         with suppress(QwenError):
-            if self._pull.gives(entry) and self._store.facts(entry):
+            if self.pull.gives(entry) and self._store.facts(entry):
                 return entry
         return None
 
-    def _folder(self) -> Path:
-        """Where a checkpoint is put together; its last part becomes the model's name, as of any checkpoint."""
-        listing = self._pull.listing
-        # Where every file has a checksum, what came of another revision is good as far as it is the same.
-        checked = all(remote.checksum for remote in self._remote.values())
-        plain = "\n".join([listing.source, "" if checked else listing.revision])
-        key = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:16]
-        title = re.sub(r"[^A-Za-z0-9._-]", "-", listing.source.rpartition("/")[2]).strip(".")
-        return self._downloads / f"checkpoint-{key}" / (title or "model")
-
-    def _remove_folder(self) -> None:
-        shutil.rmtree(self._folder().parent, ignore_errors=True)
+    def _waiting(self) -> Waiting:
+        return Waiting(self._watch, self.pull.name, lambda: (self._there(), self.pull.size))
 
     @contextmanager
     def _claims(self) -> Generator[dict[str, Claim]]:
@@ -274,23 +294,7 @@ class Fetcher:
         # In one order everywhere, or two pulls could wait for each other.
         order = sorted(self._remote.items(), key=lambda item: (item[1].sha256 or "", item[1].url))
         with ExitStack() as stack:
-            waiting = _Waiting(self._watch, self._pull.name, lambda: (self._there(), self._pull.size))
+            waiting = self._waiting()
             for path, remote in order:
                 claims[path] = stack.enter_context(claimed(remote, self._downloads, waiting))
             yield {path: claims[path] for path in self._remote}
-
-
-class _Waiting:
-    """Tells of a whole pull what `claimed` tells of one file."""
-
-    def __init__(self, watch: FetchWatch, name: str, standing: Callable[[], tuple[int, int]]) -> None:
-        self._watch = watch
-        self._name = name
-        self._standing = standing
-
-    def said(self, text: str) -> None:
-        self._watch.begin(f"waiting for {self._name}")
-        self._watch.said(text)
-
-    def moved(self, done: int, total: int | None) -> None:
-        self._watch.moved(*self._standing())

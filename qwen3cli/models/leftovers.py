@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from qwen3cli.errors import QwenError
-from qwen3cli.models.download import discard_key
+from qwen3cli.models.turns import discard_key
+from qwen3cli.models.workshop import alone, sweep
 
-_CHECKPOINT = re.compile(r"checkpoint-[0-9a-f]{16}")
-_TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|whole|bad)")
+_TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|map|whole|bad|lock)")
 
 
 def sweep_downloads(folder: Path, older_than_s: float) -> None:
-    """Remove transfers that nobody has gone on with for so long: of superseded files, of models given up."""
-    if folder.is_symlink():
+    """Remove transfers that nobody has gone on with for so long: of superseded files, of models given up.
+
+    What killed processes were putting together is removed at once: it is made of files that are here, too.
+    """
+    if folder.is_symlink() or not folder.is_dir():
         return
+    with suppress(QwenError), alone(folder):
+        sweep(folder)
     limit = time.time() - older_than_s
     with suppress(OSError):
         for path in folder.iterdir():
@@ -26,7 +30,5 @@ def sweep_downloads(folder: Path, older_than_s: float) -> None:
             with suppress(OSError, QwenError):
                 if path.is_symlink() or path.stat().st_mtime > limit:
                     continue
-                if _CHECKPOINT.fullmatch(path.name):
-                    shutil.rmtree(path, ignore_errors=True)
-                elif _TRANSFER.fullmatch(path.name):
-                    discard_key(folder, path.stem)
+                if _TRANSFER.fullmatch(path.name):
+                    discard_key(folder, path.stem, until=limit)

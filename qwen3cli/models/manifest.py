@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ _ELSEWHERE = ("name", "path", "further", "file_bytes")
 _THINKING = ("", *(mode.value for mode in ThinkingMode))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_CHANGED = " + "
 _LIMIT = 1 << 18
 _MOST = 1 << 63
 _LONGEST, _LONGEST_SOURCE = 256, 4096
@@ -46,6 +47,16 @@ class Origin:
     revision: str = ""
     sha256: tuple[str, ...] = ()
     license: str = ""
+
+    def changed(self, what: str) -> Origin:
+        """That of a model which was changed on the way, so that it is not what a pull would bring."""
+        return replace(self, source=f"{self.source}{_CHANGED}{what}")
+
+    @property
+    def unchanged(self) -> str:
+        """The source without what was changed on the way."""
+        source, changed, _ = self.source.rpartition(_CHANGED)
+        return source if changed else self.source
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ def named(
     )
 
 
+def titled(source: str) -> str:
+    """What a checkpoint's folder is called, whose last part becomes the model's name, as of any checkpoint."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", source.rpartition("/")[2]).strip(".") or "model"
+
+
 def _names(reference: ModelRef, listing: Listing, label: str) -> list[str]:
     """The names to try: the short one, and one that tells whose it is."""
     if reference.kind == "family":

@@ -71,6 +71,14 @@ class Places:
                 return sum(min(CHUNK, version.size - n * CHUNK) for n, value in enumerate(sums) if value)
         return 0
 
+    def touched(self) -> float:
+        """When bytes of the file came last, in seconds since 1970; 0 if none are there."""
+        latest = 0.0
+        for kind in ("part", "whole"):
+            with suppress(OSError):
+                latest = max(latest, self[kind].stat().st_mtime)
+        return latest
+
     def clear(self, *kinds: str) -> None:
         """Removes files, by default all but the lock; the map goes first: without it, the part is rubbish."""
         for kind in kinds or ("map", "part", "whole", "bad"):

@@ -36,6 +36,18 @@ def link_or_copy(source: Path, target: Path) -> None:
         _copy_file(source, target)
 
 
+def link_or_move(source: Path, target: Path) -> None:
+    """A second name for a file, or another place where there are no links."""
+    if _linked(source, target):
+        return
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_file(source, target)
+
+
 @contextmanager
 def brought(files: Sequence[Path], fresh: Path, names: Sequence[str]) -> Generator[list[Path]]:
     """The files in `fresh`, from where the block installs them; only then they are taken away from where they were.
@@ -46,7 +58,7 @@ def brought(files: Sequence[Path], fresh: Path, names: Sequence[str]) -> Generat
     try:
         with translated(fresh.parent):
             for file, place in zip(files, placed, strict=True):
-                _link_or_move(file, place)
+                link_or_move(file, place)
         yield placed
     except BaseException:
         for file, place in zip(files, placed, strict=True):
@@ -142,17 +154,6 @@ def _journal(path: Path) -> list[str]:
         return []
     names = cast("list[Any]", data) if isinstance(data, list) else []
     return [name for name in names if isinstance(name, str) and is_file_name(name)]
-
-
-def _link_or_move(source: Path, target: Path) -> None:
-    if _linked(source, target):
-        return
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        _copy_file(source, target)
 
 
 def _linked(source: Path, target: Path) -> bool:

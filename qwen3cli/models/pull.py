@@ -5,7 +5,6 @@ Knows hubs by their `Hub` face and the store; transfers nothing (fetch.py does).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,11 +14,11 @@ from qwen3cli.errors import InvalidFile, ModelNotFound, NetworkError, UsageError
 from qwen3cli.models import catalog
 from qwen3cli.models.catalog import Member
 from qwen3cli.models.conversion import check_recipe
-from qwen3cli.models.filenames import shard_of
 from qwen3cli.models.http import Http
 from qwen3cli.models.installed import find_installed, same_place
 from qwen3cli.models.naming import named
-from qwen3cli.models.reference import ModelRef, SourceChoice, is_name
+from qwen3cli.models.parts import check_whole, is_weights, parts_of
+from qwen3cli.models.reference import ModelRef, SourceChoice
 from qwen3cli.models.sizes import needs_of_member, wants_imatrix
 from qwen3cli.models.sources.hub import Hub, Listing, Unreachable
 from qwen3cli.models.sources.open import hubs_of
@@ -33,14 +32,9 @@ from qwen3cli.models.variants import (
     choose_named,
     find_variants,
     listed,
+    missing_part,
 )
 
-_CHECKPOINT = re.compile(
-    r"(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index|modules)\.json"
-    r"|chat_template\.(?:jinja|json)|additional_chat_templates/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.jinja|README\.md"
-)
-"""What a conversion reads besides weights; anything else of a checkpoint's repository is left there."""
-_WEIGHTS = ".safetensors"
 _LIKE = catalog.FAMILY["8b"]
 """What checkpoints outside of the family are reckoned like."""
 
@@ -59,12 +53,16 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """What the person asked for; `recipe` is the quantization for a checkpoint that is to be converted."""
+    """What the person asked for; `recipe` is the quantization for a checkpoint that is to be converted.
+
+    `stored` is false for one that is only fetched: what becomes of it, and under which name, is for others.
+    """
 
     reference: ModelRef
     name: str | None = None
     source: SourceChoice = "auto"
     recipe: str | None = None
+    stored: bool = True
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,9 @@ def decide(request: Request, store: ModelStore, http: Http, runs_well: RunsWell,
         files, expected = chosen.files, chosen.size
         label = chosen.label
     title = label or files[0].name[: -len(SUFFIX)]
-    name, installed = named(reference, request.name, listing, title, store)
+    name, installed = title, None
+    if request.stored:
+        name, installed = named(reference, request.name, listing, title, store)
     return Pull(hub, listing, files, name, label, reason, recipe, member, installed, expected)
 
 
@@ -163,7 +163,7 @@ def _asked_recipe(request: Request) -> str | None:
         raise UsageError(
             f"`:{request.reference.wanted}` and `-q` exclude each other", "leave one of them out"
         )
-    return _recipe(request.recipe)
+    return _recipe(request.recipe) if request.stored else check_recipe(request.recipe)
 
 
 def _recipe(name: str) -> str:
@@ -234,19 +234,25 @@ def _conversion(
     request: Request, recipe: str | None, listing: Listing, member: Member | None, runs_well: RunsWell
 ) -> tuple[tuple[HubFile, ...], str, str, int]:
     """The files of a checkpoint, the recipe it is converted by, why, and about how large it will be."""
-    files = tuple(file for file in listing.files if _is_part(file.path))
-    if not any(file.path.endswith(_WEIGHTS) for file in files):
+    files = parts_of(listing)
+    if not any(is_weights(file.path) for file in files):
+        if listing.gap is not None:
+            raise listing.gap
         if recipe is not None:
             there = listed(find_variants(listing.files))
             raise UsageError(
-                f"`{listing.source}` is no checkpoint that `-q` could convert", f"it has {there}"
+                f"`{listing.source}` is no checkpoint that could be converted", f"it has {there}"
+            )
+        if part := missing_part(listing.files):
+            raise InvalidFile(
+                f"`{listing.source}` lacks {part}, a part of its model", "look for a whole copy of the model"
             )
         raise ModelNotFound(
             f"`{listing.source}` has neither GGUF files nor a safetensors checkpoint",
             "look for a repository whose name ends in `-GGUF`",
         )
 
-    _check_whole(listing, files)
+    check_whole(listing, files)
 
     def expected(name: str) -> int:
         if member is not None:
@@ -262,28 +268,3 @@ def _conversion(
     chosen = fitting[-1] if fitting else PREFERRED[0]
     reason = "the largest usual one that runs well here" if fitting else "nothing larger would run well here"
     return files, chosen, reason, expected(chosen)
-
-
-def _check_whole(listing: Listing, files: Sequence[HubFile]) -> None:
-    """Raises `InvalidFile` for a checkpoint that lacks what every conversion needs."""
-    there = {file.path for file in files}
-    missing = [name for name in ("config.json", "tokenizer.json") if name not in there]
-    for name in there:
-        shard = shard_of(name.removesuffix(_WEIGHTS) + SUFFIX) if name.endswith(_WEIGHTS) else None
-        if shard is not None:
-            wanted = (
-                f"{shard.stem}-{number:05}-of-{shard.count:05}{_WEIGHTS}"
-                for number in range(1, shard.count + 1)
-            )
-            missing += [part for part in wanted if part not in there][:1]
-    if missing:
-        raise InvalidFile(
-            f"`{listing.source}` lacks {missing[0]}: it cannot be converted",
-            "look for a whole copy of the model",
-        )
-
-
-def _is_part(path: str) -> bool:
-    """Whether a file of a repository is a part of its checkpoint; such a name is safe in any folder."""
-    weights = path.endswith(_WEIGHTS) and is_name(path.removesuffix(_WEIGHTS))
-    return weights or _CHECKPOINT.fullmatch(path) is not None

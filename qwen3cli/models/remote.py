@@ -24,7 +24,8 @@ _SIGNATURE = re.compile(
 class RemoteFile:
     """`name` is for people and never a path, `headers` are for the origin of `url` only.
 
-    `git` is git's id of the content, which stands in for a SHA-256 that the hub does not list.
+    `git` is git's id of the content, which stands in for a SHA-256 that the hub does not list; `version` what tells
+    the file of today from that of tomorrow where there is neither.
     """
 
     name: str
@@ -33,6 +34,7 @@ class RemoteFile:
     sha256: str | None
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     git: str | None = None
+    version: str = ""
 
     @property
     def checksum(self) -> str:
@@ -43,8 +45,8 @@ class RemoteFile:
 
     def places(self, folder: Path) -> Places:
         """Where it lies in `folder`; raises `NetworkError` for figures that cannot be."""
-        plain = f"{_unsigned(self.url)}\n{self.size}".encode()
-        key = (self.sha256 or hashlib.sha256(plain).hexdigest()).lower()
+        plain = self.checksum or f"{_unsigned(self.url)}\n{self.size}\n{self.version}"
+        key = (self.sha256 or hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()).lower()
         # What listings say becomes the name of a file.
         if not re.fullmatch(r"[0-9a-f]{64}", key) or (self.size or 0) < 0:
             raise NetworkError(f"`{self.name}` is listed with a size or a checksum that cannot be")

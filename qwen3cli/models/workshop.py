@@ -58,6 +58,14 @@ def unfinished(folder: Path) -> Generator[Path]:
         _leave(fresh, mark, descriptor)
 
 
+def under_construction(folder: Path, inside: str) -> bool:
+    """Whether somebody is making something with a part of that name."""
+    with translated(folder):
+        return any(
+            (path / inside).exists() for path in folder.glob(f"{_UNFINISHED}*") if path.suffix != _LOCK
+        )
+
+
 def _leave(fresh: Path, mark: Path, descriptor: int) -> None:
     # What cannot be removed now will be swept up: the outcome of the work stands.
     with suppress(OSError):

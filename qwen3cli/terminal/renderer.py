@@ -109,7 +109,7 @@ class TextRenderer:
             self._show_aside(result_text(event.result, self._console.err))
         elif isinstance(event, Notice):
             self._show_notice(event.message)
-        else:
+        elif isinstance(event, TurnEnded):
             self._end_turn(event)
 
     def fail(self, error: QwenError) -> None:

@@ -41,7 +41,9 @@ class Home:
     def left(self) -> list[str]:
         """What lies in the downloads folder, but locks."""
         folder = self.folder / "qwen3" / "downloads"
-        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix != ".lock")
+        return sorted(
+            str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(".lock")
+        )
 
     def bytes_of(self, name: str) -> bytes:
         return self.store.get(name).facts.path.read_bytes()

@@ -275,7 +275,9 @@ def test_a_dry_run_says_how_things_stand(home: Home, hub: Hub) -> None:
 
 def test_what_nobody_went_on_with_is_swept_up(home: Home, hub: Hub) -> None:
     downloads = home.folder / "qwen3" / "downloads"
-    (downloads / "checkpoint-0123456789abcdef" / "x").mkdir(parents=True)
+    # A killed process has left it: nobody holds its lock.
+    (downloads / ".unfinished-0123456789ab" / "x").mkdir(parents=True)
+    (downloads / ".unfinished-0123456789ab.lock").touch()
     long_ago = time.time() - 40 * 86_400
     old, young = ("a" * 64, "b" * 64)
     for key in (old, young):
@@ -284,7 +286,11 @@ def test_what_nobody_went_on_with_is_swept_up(home: Home, hub: Hub) -> None:
     # What is not ours stays, and does not keep anybody from pulling.
     (downloads / "movie.part").mkdir()
     os.utime(downloads / "movie.part", (long_ago, long_ago))
-    for path in (downloads / f"{old}.part", downloads / "checkpoint-0123456789abcdef"):
+    (downloads / f"{old}.lock").touch()
+    for path in downloads.glob(f"{old}.*"):
         os.utime(path, (long_ago, long_ago))
+    # Of this one only the map has not changed for so long: somebody has gone on with it.
+    os.utime(downloads / f"{young}.map", (long_ago, long_ago))
     assert home("pull", "8b", HF_ENDPOINT=hub.url).returncode == 0
     assert home.left() == [f"{young}.map", f"{young}.part", "movie.part"]
+    assert [path.name for path in downloads.glob("*.lock")] == [".lock"]

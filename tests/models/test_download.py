@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qwen3cli.errors import NetworkError
-from qwen3cli.models.download import WrongBytes, bytes_there, claimed, discard
+from qwen3cli.models.download import WrongBytes, bytes_there, claimed, discard, download
 from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.partial import CHUNK
 from tests.hubs.faults import (
@@ -224,17 +224,26 @@ def test_an_etag_that_changes_all_the_time(shop: Shop, tmp_path: Path) -> None:
         fetch(replace(file, sha256=None), tmp_path)
 
 
-@pytest.mark.parametrize("listed", ["sha256", "git", "nothing"])
+@pytest.mark.parametrize("listed", ["sha256", "git", "version", "nothing"])
 def test_a_claim_knows_the_sha256_of_what_it_fetched(shop: Shop, tmp_path: Path, listed: str) -> None:
     data = some_bytes(SMALL)
     file = shop.put("/m.gguf", data)
     wanted = file.sha256
     if listed != "sha256":
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-        file = replace(file, sha256=None, git=blob if listed == "git" else None)
-    # The second one finds the file that the first one has left.
+        version = "1" if listed == "version" else ""
+        file = replace(file, sha256=None, git=blob if listed == "git" else None, version=version)
+    # The second one finds the file that the first one has left; nothing may tell whether it is still the same.
     for _ in range(2):
         with claimed(file, tmp_path, Watcher()) as claim, Http(HASTE) as http:
             claim.fetch(http, Watcher())
             assert claim.sha256 == wanted
-    assert shop.sent() == SMALL
+    assert shop.sent() == (2 * SMALL if listed == "nothing" else SMALL)
+
+
+def test_a_file_of_another_version_is_another_file(shop: Shop, tmp_path: Path) -> None:
+    old, new = some_bytes(SMALL), some_bytes(SMALL)[::-1]
+    for data, version in ((old, "1"), (new, "2")):
+        file = replace(shop.put("/m.gguf", data, f'"{version}"'), sha256=None, version=version)
+        with Http(HASTE) as http:
+            assert download(http, file, tmp_path, Watcher()).read_bytes() == data

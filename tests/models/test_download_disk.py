@@ -16,7 +16,7 @@ import pytest
 
 from converters.disk import lock
 from qwen3cli.errors import NetworkError, NotEnough, QwenError
-from qwen3cli.models import download
+from qwen3cli.models import turns
 from qwen3cli.models.download import RemoteFile, bytes_there, claimed, discard
 from qwen3cli.models.http import Http
 from qwen3cli.models.partial import CHUNK
@@ -228,7 +228,7 @@ def test_a_lock_that_its_owner_removed_meanwhile(
             replaced[0].touch()
         return lock(descriptor)
 
-    monkeypatch.setattr(download, "lock", lock_late)
+    monkeypatch.setattr(turns, "lock", lock_late)
     with claimed(file, tmp_path, Watcher()):
         discard(file, tmp_path)
         assert bytes_there(file, tmp_path) == 2 * CHUNK

@@ -35,12 +35,16 @@ class Unreachable(NetworkError):
 
 @dataclass(frozen=True)
 class Listing:
-    """A repository at one revision; `source` is how it is referred to, `license` as the hub's tags have it."""
+    """A repository at one revision; `source` is how it is referred to, `license` as the hub's tags have it.
+
+    `gap` is what to raise for a file that is not listed, where that does not mean that the repository lacks it.
+    """
 
     source: str
     revision: str
     files: tuple[HubFile, ...]
     license: str = ""
+    gap: NetworkError | None = None
 
 
 class Hub(Protocol):

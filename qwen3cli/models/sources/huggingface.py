@@ -152,7 +152,9 @@ class HuggingFace:
         revision, files = cached_files(self.repository, _BRANCH, os.environ, home_folder())
         if not files:
             raise self._forbidden()
-        return Listing(self.repository, revision, gathered(f"`{self.repository}`", files))
+        return Listing(
+            self.repository, revision, gathered(f"`{self.repository}`", files), gap=self._forbidden()
+        )
 
     def _forbidden(self) -> NetworkError:
         return NetworkError(

@@ -19,7 +19,16 @@ from urllib.parse import quote, urlencode
 from qwen3cli.errors import ModelNotFound, NetworkError, QwenError
 from qwen3cli.models.download import RemoteFile
 from qwen3cli.models.http import Http, HttpRefusal
-from qwen3cli.models.sources.hub import MOST_PAGES, Listing, asking, bytes_in, gathered, text_in, too_large
+from qwen3cli.models.sources.hub import (
+    MOST_PAGES,
+    Listing,
+    asking,
+    bytes_in,
+    gathered,
+    lost_file,
+    text_in,
+    too_large,
+)
 from qwen3cli.models.sources.settings import checked_secret, endpoint_of, secret_of
 from qwen3cli.models.variants import HubFile
 
@@ -41,6 +50,7 @@ class Kaggle:
         self._base = f"{endpoint}/api/v1/models/{quote(variation)}"
         self._page = f"{endpoint}/models/{quote('/'.join(variation.split('/')[:2]))}"
         self._headers = _credentials()
+        self._listed = False
 
     def listing(self) -> Listing:
         """The files of the version that is asked for, else of the newest."""
@@ -50,12 +60,13 @@ class Kaggle:
             )
             version = self._version or str(bytes_in(about["versionNumber"]))
             files = gathered(f"`{self.handle}`", self._files(version))
+            self._listed = True
             return Listing(f"kaggle://{self.handle}", version, files, text_in(about.get("licenseName") or ""))
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
         """What to ask for to get `file`."""
         url = f"{self._base}/{listing.revision}/download/{quote(file.path)}"
-        return RemoteFile(file.name, url, file.size, None, self._headers)
+        return RemoteFile(file.name, url, file.size, None, self._headers, version=listing.revision)
 
     def cached(self, listing: Listing, file: HubFile) -> Path | None:
         """Nothing: its own client's cache is not looked at."""
@@ -68,6 +79,8 @@ class Kaggle:
                 f"{self.title} does not give `{self.handle}` to everybody",
                 f"accept its terms at {self._page} and set `KAGGLE_API_TOKEN`",
             )
+        if refusal.status == 404 and self._listed:
+            return lost_file(self.handle)
         if refusal.status == 404:
             return ModelNotFound(f"{self.title} has no model `{self.handle}`", "check its name and version")
         return refusal

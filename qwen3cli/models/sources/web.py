@@ -52,7 +52,7 @@ class Web:
 
     def remote(self, listing: Listing, file: HubFile) -> RemoteFile:
         """What to ask for to get the file."""
-        return RemoteFile(file.name, self._url, file.size or None, None)
+        return RemoteFile(file.name, self._url, file.size or None, None, version=listing.revision)
 
     def cached(self, listing: Listing, file: HubFile) -> Path | None:
         """Nothing."""
