@@ -36,9 +36,13 @@ def call_grammar(tools: Sequence[ToolSpec], tags: Mapping[str, int]) -> Grammar:
 
 
 def answer_grammar(
-    tools: Sequence[ToolSpec], tags: Mapping[str, int], format: Mapping[str, Any] | None
+    tools: Sequence[ToolSpec],
+    tags: Mapping[str, int],
+    format: Mapping[str, Any] | None,
+    *,
+    thought: bool = False,
 ) -> Grammar:
-    """A whole answer: calls of `tools`, or a value that follows `format`."""
+    """A whole answer: calls of `tools`, or a value that follows `format`; line ends lead it after a thinking."""
     writer = _Writer(tags)
     ways: list[list[Item]] = []
     if format is not None:
@@ -47,7 +51,8 @@ def answer_grammar(
         call = writer.rules.add([[Marker(CALL_OPEN), writer.call(tools)]])
         again = writer.rules.add([[Repeat(_LINE_END, 0, 2), call]])
         ways.append([call, Repeat(again, 0, None)])
-    return writer.finish(writer.rules.add([[Repeat(_LINE_END, 0, 2), writer.rules.add(ways)]]))
+    lead = [Repeat(_LINE_END, 0, 2)] if thought else []
+    return writer.finish(writer.rules.add([[*lead, writer.rules.add(ways)]]))
 
 
 class _Writer:

@@ -151,11 +151,11 @@ class Values:
     def _object(self, schema: Schema, path: str) -> Way:
         properties = as_schema(schema.get("properties", {}))
         required = [name for name in schema.get("required", []) if isinstance(name, str)]
-        other = schema.get(
-            "additionalProperties", schema.get("unevaluatedProperties", "properties" not in schema)
-        )
+        said = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
         for name in required:
-            properties.setdefault(name, True if "patternProperties" in schema else other)
+            properties.setdefault(name, True if said is None or "patternProperties" in schema else said)
+        # What a schema with properties does not speak of is allowed, and not meant.
+        other = "properties" not in schema if said is None else said
         pair = self._other(schema, properties, other, path)
         most = self._most_others(schema, properties, required, path)
         more: Way = ()

@@ -68,7 +68,7 @@ def write_random(
         "blk.0.ffn_up": (width * 2, width), "blk.0.ffn_down": (width, width * 2),
     }  # fmt: skip
     for name, shape in shapes.items():
-        drawn = random.standard_normal(shape, np.float32) * np.float32(0.15)
+        drawn = random.standard_normal(shape, np.float32) * np.float32(0.02)
         writer.add_tensor(f"{name}.weight", drawn + 1 if len(shape) == 1 else drawn)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

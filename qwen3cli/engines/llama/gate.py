@@ -28,13 +28,13 @@ class Grammars:
         self._latest: dict[bool, tuple[str, Grammar]] = {}
         self._said: set[str] = set()
 
-    def of(self, request: GenerateRequest, *, whole: bool) -> Grammar:
-        """The grammar of a call, or of the `whole` answer; raises `Unsupported`."""
+    def of(self, request: GenerateRequest, *, whole: bool, thought: bool) -> Grammar:
+        """The grammar of a call, or of the `whole` answer, maybe after a thinking; raises `Unsupported`."""
         tools = [(tool.name, dict(tool.parameters)) for tool in request.tools]
-        key = json.dumps([tools, request.format if request.format is None else dict(request.format)])
+        key = json.dumps([tools, request.format if request.format is None else dict(request.format), thought])
         if whole not in self._latest or self._latest[whole][0] != key:
             grammar = (
-                answer_grammar(request.tools, self.tags, request.format)
+                answer_grammar(request.tools, self.tags, request.format, thought=thought)
                 if whole
                 else call_grammar(request.tools, self.tags)
             )
@@ -102,7 +102,9 @@ class Gate:
 
     def _start(self, *, whole: bool) -> None:
         try:
-            self._grammar = self._grammars.of(self._request, whole=whole)
+            self._grammar = self._grammars.of(
+                self._request, whole=whole, thought=whole and self._parser.begun
+            )
             self.constraint = Constraint(self._grammars.tokens, self._grammar.text)
             self._whole = whole
             if whole and self._request.thinking and self._think is None and not self._parser.begun:

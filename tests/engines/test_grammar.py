@@ -1,0 +1,166 @@
+"""Schemas as grammars, tried character by character against llama.cpp's own matching."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as C
+import pytest
+
+from qwen3cli.chat.messages import ToolSpec
+from qwen3cli.engines.grammar import answer_grammar, call_grammar
+from qwen3cli.engines.llama.constraint import Constraint, Tokens
+from qwen3cli.engines.llama.library import expect
+from qwen3cli.engines.llama.vocabulary import Vocabulary
+from qwen3cli.engines.schema_rules import Chars, Literal, Repeat, Rules, Unsupported
+from tests.engines.random_model import write_random
+from tests.engines.schema_cases import CASES
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
+    """A vocabulary that has every byte."""
+    path: Path = write_random(tmp_path_factory.mktemp("grammar") / "random.gguf")
+    params = C.llama_model_default_params()
+    params.vocab_only = True
+    model = C.llama_model_load_from_file(str(path).encode(), params)
+    vocabulary = C.llama_vocab_p(expect(model and C.llama_model_get_vocab(model), "read the vocabulary"))
+    yield Tokens(Vocabulary(vocabulary, "qwen2"))
+    assert model
+    C.llama_model_free(model)
+
+
+class Matcher:
+    """Whether texts follow a schema, by its grammar."""
+
+    def __init__(self, tokens: Tokens, schema: Any, *, thought: bool = False) -> None:
+        self._tokens = tokens
+        self.grammar = answer_grammar((), {}, schema, thought=thought)
+
+    def takes(self, text: str) -> bool:
+        constraint = Constraint(self._tokens, self.grammar.text)
+        try:
+            for byte in text.encode():
+                token = self._tokens.byte(byte)
+                if token is None or not constraint.allows(token):
+                    # A byte that only goes on with a character has no token that begins with it.
+                    token = self._tokens.vocabulary.pieces.index(bytes([byte]))
+                    if not constraint.allows(token):
+                        return False
+                constraint.accept(token)
+            return constraint.allows(self._tokens.vocabulary.eos)
+        finally:
+            constraint.free()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_schema_takes(name: str, tokens: Tokens):
+    schema, good, bad = CASES[name]
+    matcher = Matcher(tokens, schema)
+    assert matcher.grammar.notices == {}
+    assert [text for text in good if not matcher.takes(text)] == []
+    assert [text for text in bad if matcher.takes(text)] == []
+
+
+def test_line_ends_lead_what_follows_a_thinking(tokens: Tokens):
+    matcher = Matcher(tokens, {"const": 1}, thought=True)
+    assert all(map(matcher.takes, ["1", "\n1", "\n\n1"]))
+    assert not any(map(matcher.takes, ["\n\n\n1", " 1", "1\n"]))
+    assert not Matcher(tokens, {"const": 1}).takes("\n1")
+
+
+@pytest.mark.parametrize(
+    ("schema", "left"),
+    [
+        ({"type": "integer", "multipleOf": 3}, "`multipleOf`"),
+        ({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}, "`uniqueItems` of `a`"),
+        ({"type": "string", "pattern": "^(?=a).*$"}, "`pattern`"),
+        ({"type": "string", "pattern": "(a)\\1"}, "`pattern`"),
+        ({"type": "string", "pattern": "^\\bword"}, "`pattern`"),
+        ({"type": "string", "pattern": "^a*b*$", "maxLength": 3}, "`maxLength`"),
+        ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, "`oneOf`"),
+        ({"type": "object", "not": {"required": ["a"]}}, "`not`"),
+        ({"type": "object", "additionalProperties": True, "minProperties": 2}, "`minProperties`"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_said_is_named(schema: Any, left: str):
+    assert answer_grammar((), {}, schema).notices == {
+        "": f"the answer cannot be held to all of the schema while the model writes: {left} is left out"
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"$ref": "https://example.org/x"}, "it refers to `https://example.org/x`, which is not in it"),
+        ({"$ref": "#/$defs/gone"}, "it refers to `#/$defs/gone`, which is not in it"),
+        ({"$ref": "#"}, "nothing satisfies it"),
+        ({"enum": []}, "nothing satisfies it"),
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "nothing satisfies it"),
+        ({"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}}, "nothing satisfies it"),
+        ({"type": "string", "maxLength": 10**6}, "something is to be counted up to more than 20,000"),
+        ({"enum": ["x" * 50_000, "y" * 50_000]}, "it is too large"),
+        ({"type": "date"}, 'it has an unknown type: "date"'),
+        ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "`#` refers to itself"),
+        (
+            {"allOf": [{"anyOf": [{"minimum": n} for n in range(20)]} for _ in range(3)]},
+            "it has too many alternatives",
+        ),
+    ],
+)
+def test_what_cannot_be_enforced_is_any_json(schema: Any, reason: str, tokens: Tokens):
+    matcher = Matcher(tokens, schema)
+    assert matcher.grammar.notices == {
+        "": f"the answer cannot be held to their schema while the model writes: {reason}"
+    }
+    assert matcher.takes('{"a": [1, null]}')
+
+
+def test_a_schema_that_is_too_deep():
+    schema: dict[str, Any] = {"type": "null"}
+    for _ in range(100):
+        schema = {"type": "array", "items": schema}
+    assert "nested more than 60 times" in answer_grammar((), {}, schema).notices[""]
+
+
+def test_one_tool_with_a_bad_schema_takes_nothing_from_the_others():
+    good = ToolSpec("good", "", {"type": "object", "properties": {"a": {"type": "boolean"}}})
+    bad = ToolSpec("bad", "", {"type": "object", "properties": {"a": {"$ref": "elsewhere"}}})
+    grammar = call_grammar((good, bad), {"</tool_call>": 7})
+    assert [*grammar.notices] == ["bad"]
+    assert "<[7]>" in grammar.text
+    assert "elsewhere" not in json.dumps(grammar.text)
+
+
+class TestRules:
+    def test_left_recursion_is_refused(self):
+        rules = Rules()
+        ref = rules.reserve()
+        rules.define(ref, [[ref, Literal("a")], [Literal("b")]])
+        with pytest.raises(Unsupported, match="begins with itself"):
+            rules.write(ref, {})
+
+    def test_left_recursion_behind_what_may_be_empty_is_refused(self):
+        rules = Rules()
+        ref = rules.reserve()
+        nothing = rules.add([[Repeat(Chars(((97, 97),)), 0, None)], []])
+        rules.define(ref, [[rules.add([[nothing], [Literal("x")]]), ref], [Literal("b")]])
+        with pytest.raises(Unsupported, match="begins with itself"):
+            rules.write(ref, {})
+
+    def test_repeating_what_may_be_empty_is_refused(self):
+        rules = Rules()
+        nothing = rules.add([[Literal("a")], []])
+        with pytest.raises(Unsupported, match="may be empty"):
+            rules.write(rules.add([[Repeat(nothing, 0, None), Literal("b")]]), {})
+
+    def test_what_llama_cpp_would_search_too_long_is_refused(self):
+        rules = Rules()
+        ref = rules.add([[Literal("a")]])
+        for number in range(40):
+            ref = rules.add([[ref, Literal(f"x{number}")], [ref, Literal(f"y{number}")]])
+        with pytest.raises(Unsupported, match="too many choices"):
+            rules.write(ref, {})
