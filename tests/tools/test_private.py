@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,19 @@ def test_lines_of_several_processes_stay_whole(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(lines) == 200
     assert sorted((name, n) for name, n, _ in lines) == [(str(a), n) for a in range(4) for n in range(50)]
+
+
+def test_a_line_waits_for_whoever_is_writing(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    append_line(log, b"one")
+    with log.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        writer = threading.Thread(target=append_line, args=(log, b"two"))
+        writer.start()
+        writer.join(0.3)
+        assert log.read_bytes() == b"one\n"
+    writer.join()
+    assert log.read_bytes() == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "long"])

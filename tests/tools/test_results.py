@@ -73,7 +73,7 @@ def test_what_a_model_gets(tmp_path: Path, result: RawResult, text: str) -> None
 
 @pytest.mark.parametrize("count", [words, dense, sparse, len])
 @pytest.mark.parametrize("room", [0, 70, 300, 2000])
-@pytest.mark.parametrize("text", ["x" * 300_000, "\n" * 200_000, "line of text\n" * 20_000, "语" * 100_000])
+@pytest.mark.parametrize("text", ["x" * 3_000_000, "\n" * 200_000, "line of text\n" * 20_000, "语" * 100_000])
 def test_what_does_not_fit_is_cut_and_saved_whole(tmp_path: Path, count: Count, room: int, text: str) -> None:
     counted: list[int] = []
 
@@ -99,6 +99,10 @@ def test_what_fits_is_left_alone(tmp_path: Path) -> None:
     text = "x" * 297
     assert Results(tmp_path / "none").fitting("a.b", text, 100, words) == text
     assert not (tmp_path / "none").exists()
+
+
+def test_something_can_always_be_said(tmp_path: Path) -> None:
+    assert Results(tmp_path).fitting("a.b", "It is 7 °C.", 0, len) == "It is 7 °C."
 
 
 def test_the_beginning_and_the_end_are_kept_at_ends_of_lines(tmp_path: Path) -> None:

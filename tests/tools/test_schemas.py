@@ -130,6 +130,22 @@ def test_what_documents_goes_and_what_constrains_stays(schema: dict[str, Any], s
     assert compact(schema) == small
 
 
+TELLING: list[tuple[dict[str, Any], Any]] = [
+    # Each has a value that is taken otherwise as soon as the schema is shortened too boldly.
+    ({"allOf": [{"additionalProperties": True}], "unevaluatedProperties": False}, {"x": 1}),
+    ({"properties": {"x": {"oneOf": [{"type": "number"}, {"type": "integer"}]}}}, {"x": 1}),
+    ({"$schema": URIS[7], "properties": {"x": {"prefixItems": [{"type": "string"}]}}}, {"x": [1]}),
+    ({"properties": {"x": {"additionalItems": False, "prefixItems": [True]}}}, {"x": [1, 2]}),
+    ({"properties": {"x": {"dependencies": {"a": ["b"]}}}}, {"x": {"a": 1}}),
+    ({"$schema": URIS[6], "if": True, "then": False}, {}),
+]
+
+
+@pytest.mark.parametrize(("schema", "instance"), TELLING)
+def test_shortening_stops_where_it_would_tell(schema: dict[str, Any], instance: Any) -> None:
+    assert accepts(compact(schema), instance) == accepts(schema, instance)
+
+
 def test_what_refers_beyond_pointers_is_left_as_it_is() -> None:
     schema = {
         "type": "object",

@@ -39,6 +39,10 @@ NOW = RemoteTool("clock", "now", "The time.", {"type": "object"})
 SERVERS = [ServerConfig(name, "stdio", f"{name}-server") for name in ("math", "clock", "other")]
 
 
+def five(_: threading.Event) -> RawResult:
+    return RawResult((TextBlock("5"),))
+
+
 class FakeHost:
     """Servers whose answers are given; it keeps what it was called with."""
 
@@ -48,7 +52,7 @@ class FakeHost:
         self.offered = list(tools or (ADD, NOW))
         self.called: list[tuple[str, str, Mapping[str, Any]]] = []
         self.told: list[str] = []
-        self._answer = answer or (lambda _: RawResult((TextBlock("5"),)))
+        self._answer = answer or five
 
     def tools(self) -> list[RemoteTool]:
         return self.offered
@@ -391,8 +395,12 @@ def test_settings_force_or_forbid_the_search(make: Make, search: Any, offered: i
 def test_another_model_measures_anew(make: Make) -> None:
     box = make(FakeHost(*many(5)), context_size=1_000)
     assert len(box.tools()) == 1
-    box.measure_with(lambda text: len(text) // 4, 40_000)
+    box.measure_with(lambda text: len(text) // 100, 1_000)
     assert len(box.tools()) == 5
+    box.measure_with(len, 40_000)
+    assert len(box.tools()) == 5
+    box.measure_with(len, 1_000)
+    assert len(box.tools()) == 1
 
 
 def test_tools_are_disabled_and_enabled_by_name_server_and_glob(make: Make) -> None:
