@@ -237,7 +237,10 @@ class Toolbox:
                 call, f"No tool was found. Try other words, in English. The tools come from: {servers}."
             )
         self._use([one.label for one in found])
-        listed = [f"- {one.spec.name}: {shorten(one.spec.description, 160)}" for one in self._fitting(known)]
+        offered = self._fitting(known)
+        listed = [
+            f"- {one.spec.name}: {shorten(one.spec.description, 160)}" for one in found if one in offered
+        ]
         return ToolResult(call.name, "\n".join(["These tools can be called now:", *listed]))
 
     def _complaint(self, known: Known, arguments: Mapping[str, Any]) -> str:
