@@ -99,23 +99,29 @@ class Constraint:
         if not pointer:
             raise QwenError(f"llama.cpp cannot use the grammar: {LOG.reason or 'it gives no reason'}")
         self._pointer: Any = pointer
+        # One candidate, made once: it is asked for at every token.
+        self._one: Any = C.llama_token_data()
+        self._one_array: Any = ctypes.byref(C.llama_token_data_array(ctypes.pointer(self._one), 1, -1, False))
 
     def allows(self, token: int) -> bool:
         """Whether the token may come next."""
         if self._tokens.vocabulary.is_end(token):
-            return not self._pending and self._fits([token])
+            return not self._pending and self._fits(token)
         if token in self._tokens.tags:
-            return not self._pending and self._fits([token]) and not self._is_text_here(token)
+            return not self._pending and self._fits(token) and not self._is_text_here(token)
         piece = self._tokens.vocabulary.piece(token)
-        return self._tokens.is_text(token) and _decodes(self._pending, piece) and self._fits([token])
+        return self._tokens.is_text(token) and _decodes(self._pending, piece) and self._fits(token)
 
     def _is_text_here(self, token: int) -> bool:
         """Whether a tag would count as the characters it is written with, and not as the tag."""
         byte = self._tokens.byte(self._tokens.vocabulary.piece(token)[0])
-        return byte is None or self._fits([byte])
+        return byte is None or self._fits(byte)
 
-    def _fits(self, tokens: Sequence[int]) -> bool:
-        return bool(len(self._passing(np.array(tokens, np.int32))))
+    def _fits(self, token: int) -> bool:
+        """Whether the grammar itself lets the token through."""
+        self._one.id, self._one.logit = token, 0.0
+        C.llama_sampler_apply(self._pointer, self._one_array)
+        return self._one.logit == 0.0
 
     def _passing(self, ids: Ids) -> Ids:
         """Those of the ids that the grammar itself lets through."""
