@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from qwen3cli.chat.bench import Bench
 from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event
 from qwen3cli.chat.messages import Message, ToolCall, ToolResult, ToolSpec
@@ -116,7 +117,7 @@ class ToolHost(Protocol):
         ...
 
     def goes_on(self, rounds: int) -> bool:
-        """Whether the turn may go on although the model has called tools for so many rounds."""
+        """Whether the turn may go on after so many rounds of calls; asked after each of them."""
         ...
 
     def cancel(self) -> None:
@@ -174,6 +175,11 @@ class Desk(Protocol):
     @property
     def context_used(self) -> int:
         """Tokens of the context the last turn left in use."""
+        ...
+
+    @property
+    def bench(self) -> Bench | None:
+        """The tools; None where there are none."""
         ...
 
     def change(self, settings: ChatSettings) -> None:

@@ -69,7 +69,11 @@ class Round:
                 yield Notice(f"`{call.name}` has just failed with these arguments: it is not called again")
                 self._results[number] = ToolResult(call.name, _REPEATED, is_error=True)
                 continue
-            ready = self._tools.prepare(call)
+            try:
+                ready = self._tools.prepare(call)
+            except Interrupted:
+                self.interrupted = True
+                return
             if isinstance(ready, ToolResult):
                 self._results[number] = ready
             else:
@@ -86,7 +90,7 @@ class Round:
             for number, call in prepared.items():
                 watch = partial(_say, said, call.call.name)
                 running[number] = pool.submit(call.run, self._room, watch)
-            while not all(future.done() for future in running.values()):
+            while not said.empty() or not all(future.done() for future in running.values()):
                 try:
                     yield Working(said.get(timeout=_LOOK_S))
                 except queue.Empty:

@@ -23,9 +23,6 @@ from qwen3cli.chat.ports import ChatSettings, Engine, GenerateRequest, ToolHost
 from qwen3cli.chat.rounds import Repeats, Round
 from qwen3cli.chat.thinking import ADVISED_BUDGET, ThinkingMode, hard_switch, will_think
 
-MAX_ROUNDS = 20
-"""Generations in one turn after which somebody is asked whether it may go on."""
-
 
 class _Reply:
     """Collects the events of one generation into an assistant message."""
@@ -144,11 +141,12 @@ class _Loop:
                 raise RuntimeError("the engine stopped without a TurnEnded event")
             self._total = self._total.plus(ended.stats) if self._total else ended.stats
             tools = self._tools
-            if not reply.calls or tools is None or ended.finish == "interrupted":
+            # With a full context there is no room for what a tool gives back.
+            if not reply.calls or tools is None or ended.finish in ("interrupted", "context"):
                 yield TurnEnded(ended.finish, self._total)
                 return
             finish = yield from self._run_tools(tools, reply.calls, ended.stats)
-            if finish is None and number % MAX_ROUNDS == 0 and not tools.goes_on(number):
+            if finish is None and not tools.goes_on(number):
                 yield Notice(f"the model called tools {number} times in a row; stopped")
                 finish = "length"
             if finish is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from qwen3cli.cli.desk import ChatDesk
 from qwen3cli.cli.opening import RunOptions, default_model, is_model, opener
 from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
+from qwen3cli.cli.wishes import ToolWishes, choice_of, format_of, wanted_tools
 from qwen3cli.errors import ExitCode, UsageError
 from qwen3cli.machine import KV_TYPES, MOST_THREADS, MOST_TOKENS
 from qwen3cli.terminal.interrupts import cancelling
@@ -76,6 +78,21 @@ def chat(
     kv_type: Annotated[
         str, typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.")
     ] = "f16",
+    answer_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="json|SCHEMA.json", help="The answer is JSON, of this schema."),
+    ] = None,
+    mcp: Annotated[
+        Path | None, typer.Option("--mcp", metavar="FILE", help="MCP servers of this file, too.")
+    ] = None,
+    tools: Annotated[
+        bool | None,
+        typer.Option("--tools/--no-tools", help="Tools of MCP servers; without a prompt they are on."),
+    ] = None,
+    tool_choice: Annotated[
+        str, typer.Option(metavar="auto|required|none", help="Whether the model has to call a tool.")
+    ] = "auto",
+    yes: Annotated[bool, typer.Option("--yes", help="Every tool call may run, unasked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Statistics of each turn on stderr.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Results and errors only.")] = False,
@@ -92,20 +109,23 @@ def chat(
         check_text(given, f"`{flag}`")
     sampling = SamplingChoice(temperature, top_p, top_k, min_p, presence_penalty, seed)
     settings = ChatSettings(
-        think, think_budget, sampling, max_tokens, tuple(stop or ()), raw=raw, verbose=stats
+        think,
+        think_budget,
+        sampling,
+        max_tokens,
+        tuple(stop or ()),
+        choice_of(tool_choice),
+        format_of(answer_format),
+        raw,
+        stats,
     )
     options = RunOptions(ctx, threads, _layers(gpu_layers), _kv_type(kv_type))
     _check_lone_words(session, model, words or [])
     text = gather_prompt(session.console, words or [], prompt, prompt_file, read_stdin=not no_stdin)
     if text is None:
         _require_terminal(session)
-    open_by_name = opener(session, options)
-    facts, engine = open_by_name(model or default_model(session))
-    try:
-        desk = ChatDesk(facts, engine, settings, system=system, open_model=open_by_name, store=session.store)
-    except UsageError:
-        engine.close()
-        raise
+    wishes = ToolWishes(tools, mcp, settings.tool_choice, everything=yes, repl=text is None, raw=raw)
+    desk = _desk(session, model, options, settings, system, wishes)
     try:
         for line in desk.opening_notices():
             session.notice(line)
@@ -116,6 +136,36 @@ def chat(
     finally:
         desk.close()
     raise typer.Exit(int(code))
+
+
+def _desk(
+    session: Session,
+    model: str | None,
+    options: RunOptions,
+    settings: ChatSettings,
+    system: str | None,
+    wishes: ToolWishes,
+) -> ChatDesk:
+    """The desk with model and tools; while the model loads, the servers start."""
+    open_by_name = opener(session, options)
+    with ExitStack() as opened:
+        tools = wanted_tools(session, wishes)
+        if tools is not None:
+            opened.callback(tools.close)
+        facts, engine = open_by_name(model or default_model(session))
+        opened.callback(engine.close)
+        desk = ChatDesk(
+            facts,
+            engine,
+            settings,
+            system=system,
+            open_model=open_by_name,
+            store=session.store,
+            tools=tools,
+            attaches=wishes.repl,
+        )
+        opened.pop_all()
+    return desk
 
 
 def _one_shot(
@@ -130,7 +180,7 @@ def _one_shot(
     )
     code = ExitCode.DONE
     try:
-        with cancelling(desk.engine.cancel, desk.engine.allow):
+        with cancelling(desk.cancel, desk.allow):
             for event in desk.say(text):
                 renderer.show(event)
                 if isinstance(event, TurnEnded) and event.finish in ("interrupted", "context"):

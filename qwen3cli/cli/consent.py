@@ -5,20 +5,16 @@ Each function gives the callable that `tools` wants, or None where nobody can be
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from qwen3cli.errors import Interrupted
 from qwen3cli.terminal.ask import can_ask
 from qwen3cli.terminal.console import Console, Style
+from qwen3cli.terminal.interrupts import asking
 from qwen3cli.terminal.wrap import hang
 from qwen3cli.tools.dialects import Input
 from qwen3cli.tools.expand import AskInput
 from qwen3cli.tools.projects import WARNING, AskProject, Project, quoted
-
-if sys.platform != "win32":
-    import termios
 
 
 def project_question(console: Console) -> AskProject | None:
@@ -28,14 +24,14 @@ def project_question(console: Console) -> AskProject | None:
         console.fresh_line()
         place = quoted(str(project.path))
         if project.changed:
-            _say(console, f"{place} has changed since you accepted it. It lists these servers:", "warning")
+            say(console, f"{place} has changed since you accepted it. It lists these servers:", "warning")
         else:
-            _say(console, f"This folder has servers of its own, in {place}:", "bold")
+            say(console, f"This folder has servers of its own, in {place}:", "bold")
         for line in project.lines:
             # Not wrapped, so that it is what runs, letter by letter.
             console.err.write(f"  {line}\n")
-        _say(console, WARNING, "warning")
-        return _line(console, "Use them, now and later? [y/N] ").strip().lower() in ("y", "yes", "是", "好")
+        say(console, WARNING, "warning")
+        return line_of(console, "Use them, now and later? [y/N] ").strip().lower() in ("y", "yes", "是", "好")
 
     return ask if can_ask(console) else None
 
@@ -45,13 +41,13 @@ def input_question(console: Console) -> AskInput | None:
 
     def ask(wanted: Input) -> str:
         console.fresh_line()
-        _say(console, f"{quoted(str(wanted.source))} asks for `{wanted.id}`", "bold")
+        say(console, f"{quoted(str(wanted.source))} asks for `{wanted.id}`", "bold")
         for number, option in enumerate(wanted.options, 1):
             console.err.write(f"  {number}. {option}\n")
         default = f" [{wanted.default}]" if wanted.default and not wanted.password else ""
         question = f"{wanted.description or wanted.id}{default}: "
         while True:
-            answer = _line(console, question, hidden=wanted.password) or wanted.default
+            answer = line_of(console, question, hidden=wanted.password) or wanted.default
             if not wanted.options or answer in wanted.options:
                 return answer
             if answer.isdecimal() and 1 <= int(answer) <= len(wanted.options):
@@ -65,49 +61,29 @@ def url_shower(console: Console) -> Callable[[str], None] | None:
 
     def show(url: str) -> None:
         console.fresh_line()
-        _say(console, f"To log in, open this address in a browser:\n{url}", "bold")
+        say(console, f"To log in, open this address in a browser:\n{url}", "bold")
 
     return show if can_ask(console) else None
 
 
-def _say(console: Console, text: str, style: Style) -> None:
+def say(console: Console, text: str, style: Style | None = None) -> None:
+    """Tell the person, wrapped to the window."""
     console.err.write(hang(text, console.err.width, 0) + "\n", style)
 
 
-def _line(console: Console, question: str, *, hidden: bool = False) -> str:
+def line_of(console: Console, question: str, *, hidden: bool = False) -> str:
     """One line that a person types; raises `Interrupted` when they leave with Ctrl-C or Ctrl-D."""
     assert console.stdin is not None, "asked without a terminal"
     console.fresh_line()
     console.err.write(question, "bold")
     try:
-        with _hidden(console) if hidden else _shown():
+        with asking(console.stdin, hidden=hidden):
             line = console.stdin.readline()
     except KeyboardInterrupt:
         line = ""
     if not line.endswith("\n") or hidden:
         console.err.write("\n")
+    console.screen.midline = False
     if not line:
         raise Interrupted
     return line.rstrip("\r\n")
-
-
-@contextmanager
-def _shown() -> Generator[None]:
-    yield
-
-
-@contextmanager
-def _hidden(console: Console) -> Generator[None]:
-    """What is typed meanwhile does not show on the terminal."""
-    if sys.platform == "win32" or console.stdin is None:
-        yield
-        return
-    descriptor = console.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    silent = [*before]
-    silent[3] = before[3] & ~termios.ECHO
-    termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

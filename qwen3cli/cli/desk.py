@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from qwen3cli.chat.bench import Bench
 from qwen3cli.chat.conversation import Conversation
-from qwen3cli.chat.events import Event, Notice, TurnEnded
+from qwen3cli.chat.events import Event, Notice, TurnEnded, Working
 from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import ChatSettings, Engine
 from qwen3cli.chat.thinking import hard_switch, soft_switch
@@ -16,6 +18,9 @@ from qwen3cli.machine import ModelFacts
 from qwen3cli.models.catalog import sibling_of
 from qwen3cli.models.reference import DEMO
 from qwen3cli.models.store import ModelStore
+
+if TYPE_CHECKING:
+    from qwen3cli.cli.tooling import Tooling
 
 Open = Callable[[str], tuple[ModelFacts, Engine]]
 
@@ -32,11 +37,16 @@ class ChatDesk:
         system: str | None,
         open_model: Open,
         store: ModelStore,
+        tools: Tooling | None = None,
+        attaches: bool = False,
     ) -> None:
+        """With `attaches`, `@server:uri` in a message stands for a resource: only where a person has typed it."""
         self._facts = facts
         self._engine = engine
         self._open = open_model
         self._store = store
+        self._tools = tools
+        self._attaches = attaches
         self._conversation = Conversation(system)
         self._settings = ChatSettings()
         self._asked_raw = settings.raw
@@ -44,6 +54,8 @@ class ChatDesk:
         self._carries_think = False
         self.context_used = 0
         self.change(settings)
+        if tools is not None:
+            tools.use(engine)
 
     @property
     def conversation(self) -> Conversation:
@@ -64,6 +76,21 @@ class ChatDesk:
     def engine(self) -> Engine:
         """The engine in use."""
         return self._engine
+
+    @property
+    def bench(self) -> Bench | None:
+        """The tools; None where there are none."""
+        return self._tools
+
+    def cancel(self) -> None:
+        """Stop what runs, model and tools, soon; callable from a signal handler."""
+        self._engine.cancel()
+        if self._tools is not None:
+            self._tools.cancel()
+
+    def allow(self) -> None:
+        """Take an earlier `cancel` back."""
+        self._engine.allow()
 
     def change(self, settings: ChatSettings) -> None:
         """Put new settings in force, after checking them against the model."""
@@ -94,6 +121,8 @@ class ChatDesk:
         old, self._facts, self._engine = self._engine, facts, engine
         old.close()
         self.context_used = 0
+        if self._tools is not None:
+            self._tools.use(engine)
         self.change(replace(self._settings, raw=self._asked_raw))
 
     def clear(self) -> None:
@@ -120,18 +149,36 @@ class ChatDesk:
             if line not in self._told:
                 self._told.add(line)
                 yield Notice(line)
+        tools = None if self._settings.raw else self._tools
+        content = messages[-1].content
+        if tools is not None:
+            yield from tools.starting()
+            if self._attaches:
+                content = tools.attached(content)
+            if self._settings.tool_choice == "required":
+                tools.demand()
+        try:
+            yield from self._turn(content, tools)
+        finally:
+            if tools is not None:
+                tools.end_turn()
+        said = soft_switch([Message("user", text)])
+        self._carries_think &= said is None and soft_switch(self._conversation.messages) is False
+
+    def _turn(self, text: str, tools: Tooling | None) -> Iterator[Event]:
         for event in run_turn(
             self._engine,
             self._conversation,
-            messages[-1].content,
+            text,
             self._settings,
             quantized=self._facts.quantized,
+            tools=tools,
         ):
             if isinstance(event, TurnEnded):
                 self.context_used = event.stats.context_used
+            elif isinstance(event, Working) and tools is not None:
+                yield from tools.visits()
             yield event
-        said = soft_switch([Message("user", text)])
-        self._carries_think &= said is None and soft_switch(self._conversation.messages) is False
 
     def _with(self, text: str) -> tuple[Message, ...]:
         """The messages as they are when `text` is said next, the switch that it carries included."""
@@ -141,7 +188,9 @@ class ChatDesk:
         return (*self._conversation.messages, message)
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model, and end the servers."""
+        if self._tools is not None:
+            self._tools.close()
         self._engine.close()
 
 

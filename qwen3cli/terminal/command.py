@@ -17,12 +17,16 @@ NARROW = 60
 
 @dataclass
 class Seat:
-    """Where a person sits: the desk, the console, and the switches of the prompt itself."""
+    """Where a person sits: the desk, the console, and the switches of the prompt itself.
+
+    `message` is what a command wants said next, in the person's place.
+    """
 
     desk: Desk
     console: Console
     recording: bool = True
     leaving: bool = False
+    message: str = ""
 
 
 def no_choices(_desk: Desk, _words: Sequence[str]) -> Iterable[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from qwen3cli.chat.events import Stats
 from qwen3cli.chat.messages import ToolCall, ToolResult
@@ -65,10 +67,12 @@ def _rate(tokens: int, seconds: float) -> str:
 
 def call_text(call: ToolCall, outlet: Outlet) -> str:
     """A tool call on one line."""
-    arguments = ", ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call.arguments.items()
-    )
-    return _one_line(f"{outlet.glyph('→', '->')} {call.name}({arguments})", outlet)
+    return _one_line(f"{outlet.glyph('→', '->')} {call.name}({call_words(call.arguments)})", outlet)
+
+
+def call_words(values: Mapping[str, Any]) -> str:
+    """Names and values on one line."""
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
 
 
 def result_text(result: ToolResult, outlet: Outlet) -> str:

@@ -88,3 +88,40 @@ def typing_ahead(stdin: TextIO | None) -> Generator[None]:
         yield
     finally:
         termios.tcsetattr(stdin, termios.TCSANOW, before)
+
+
+@contextmanager
+def asking(stdin: TextIO | None, *, hidden: bool = False) -> Generator[None]:
+    """While the body runs, a person types an answer: keys show, unless `hidden`, and Ctrl-C raises KeyboardInterrupt.
+
+    Whatever surrounds it. Keys that were pressed before the question are no answer to it: they are thrown away.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with _line_mode(stdin, hidden):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _line_mode(stdin: TextIO | None, hidden: bool) -> Generator[None]:
+    if sys.platform == "win32" or stdin is None or not stdin.isatty():
+        yield
+        return
+    import termios
+
+    try:
+        before = termios.tcgetattr(stdin)
+    except termios.error:
+        yield
+        return
+    lines = list(before)
+    lines[0] |= termios.ICRNL
+    lines[3] |= termios.ICANON | termios.ISIG
+    lines[3] = lines[3] & ~termios.ECHO if hidden else lines[3] | termios.ECHO
+    termios.tcsetattr(stdin, termios.TCSAFLUSH, lines)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)

@@ -18,6 +18,7 @@ from qwen3cli.chat.events import (
     ToolCalled,
     ToolReturned,
     TurnEnded,
+    Working,
 )
 from qwen3cli.errors import Interrupted, QwenError
 from qwen3cli.terminal.console import Console, Outlet
@@ -91,6 +92,7 @@ class TextRenderer:
         self._stats = stats
         self._live: LiveLine | None = None
         self._prefill = Prefill(0, 0)
+        self._working = ""
         self._thought_pieces = 0
         self._anything = False
 
@@ -105,11 +107,13 @@ class TextRenderer:
             self._show_text(event.text)
         elif isinstance(event, ToolCalled):
             self._show_aside(call_text(event.call, self._console.err))
+        elif isinstance(event, Working):
+            self._show_working(event)
         elif isinstance(event, ToolReturned):
             self._show_aside(result_text(event.result, self._console.err))
         elif isinstance(event, Notice):
             self._show_notice(event.message)
-        elif isinstance(event, TurnEnded):
+        else:
             self._end_turn(event)
 
     def fail(self, error: QwenError) -> None:
@@ -132,6 +136,11 @@ class TextRenderer:
         self._prefill = event
         if self._live is None:
             self._start_live(self._prefill_line, PREFILL_DELAY)
+
+    def _show_working(self, event: Working) -> None:
+        self._working = event.text or self._working
+        if self._live is None:
+            self._start_live(self._working_line, PREFILL_DELAY)
 
     def _show_thinking(self, text: str) -> None:
         if self._thinking == "hidden":
@@ -158,6 +167,8 @@ class TextRenderer:
         self._console.talk(line)
 
     def _show_notice(self, message: str) -> None:
+        if self._working:
+            self._end_live()
         self._thoughts.pause()
         self._answer.pause()
         self._console.notice(message)
@@ -191,6 +202,7 @@ class TextRenderer:
         self._live.start()
 
     def _end_live(self) -> None:
+        self._working = ""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -201,6 +213,11 @@ class TextRenderer:
             f"Reading the prompt{err.glyph('…', '...')} {now.done:,} of {now.total:,} tokens"
             f"{err.glyph(' · ', ', ')}{duration(elapsed)}"
         )
+
+    def _working_line(self, elapsed: float) -> str:
+        err = self._console.err
+        what = self._working or "a tool is running"
+        return f"{what}{err.glyph('…', '...')}{err.glyph(' · ', ', ')}{duration(elapsed)}"
 
     def _thinking_line(self, elapsed: float) -> str:
         err = self._console.err

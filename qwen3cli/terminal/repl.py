@@ -34,6 +34,14 @@ class ReplDesk(Desk, Protocol):
         """
         ...
 
+    def cancel(self) -> None:
+        """Stop what runs soon; callable from a signal handler."""
+        ...
+
+    def allow(self) -> None:
+        """Take an earlier `cancel` back."""
+        ...
+
 
 class Reader(Protocol):
     """Something that a person types into."""
@@ -83,8 +91,13 @@ def _talk(seat: Seat, desk: ReplDesk, reader: Reader, hide_thinking: bool) -> Ex
 def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
     """Do what the person typed: a command, a message, or nothing."""
     try:
-        if not text.strip() or run_line(seat, text.rstrip()):
+        if not text.strip():
             return
+        if run_line(seat, text.rstrip()):
+            # A command may have something to say in the person's place: a server's prompt.
+            text, seat.message = seat.message, ""
+            if not text:
+                return
     except Interrupted as error:
         seat.console.talk(error.message)
         return
@@ -99,7 +112,7 @@ def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool) -> No
     renderer = turn_renderer(console, repl=True, hide_thinking=hide_thinking, stats=verbose)
     before, stopped = len(desk.conversation.turns), False
     try:
-        with typing_ahead(console.stdin), cancelling(desk.engine.cancel, desk.engine.allow):
+        with typing_ahead(console.stdin), cancelling(desk.cancel, desk.allow):
             for event in desk.say(text):
                 renderer.show(event)
                 stopped = isinstance(event, TurnEnded) and event.finish == "interrupted"

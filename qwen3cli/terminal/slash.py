@@ -10,11 +10,14 @@ from qwen3cli.chat.ports import Desk
 from qwen3cli.terminal.blocks import MARK, is_block
 from qwen3cli.terminal.command import Command, Seat, find, print_table, take_nothing, unknown
 from qwen3cli.terminal.settings import SETTINGS, SHOWABLE, choices_in, run_in, switch_thinking
+from qwen3cli.terminal.tools import PREFIX, choose_tools, prompt_names, run_prompt, run_tools
 
 # Qwen's own switches; with text after them they are part of a message.
 _SOFT_SWITCHES = ("think", "no_think")
 # What could be meant as a command; `/home/me`, `/*` and `//` could not.
-_COMMAND_LINE = re.compile(r"/(?P<name>[A-Za-z?][\w-]{0,40})(?:\s+(?P<rest>.*))?\Z", re.DOTALL)
+_COMMAND_LINE = re.compile(
+    r"/(?P<name>mcp:[A-Za-z0-9_:./-]{1,200}|[A-Za-z?][\w-]{0,40})(?:\s+(?P<rest>.*))?\Z", re.DOTALL
+)
 
 KEYS = (
     ("Enter", "send the message"),
@@ -115,6 +118,9 @@ COMMANDS = (
     Command(("think",), "", "think before answering, from now on", _think),
     Command(("no_think", "nothink", "no-think"), "", "answer at once, from now on", _no_think),
     Command(("model",), "[NAME]", "change the model; alone: list the models", _model, _choose_model),
+    Command(
+        ("tools",), "[...]", "list the tools; enable, disable, show or reconnect one", run_tools, choose_tools
+    ),
     Command(("clear",), "", "forget the conversation", _clear),
     Command(("bye", "exit", "quit"), "", "leave", _bye),
     Command(("help", "?"), "[COMMAND|keys]", "this help", _help, _choose_help),
@@ -136,6 +142,9 @@ def run_line(seat: Seat, text: str) -> bool:
         return False
     if rest and name.lower() in _SOFT_SWITCHES:
         return False
+    if name.lower().startswith(PREFIX):
+        run_prompt(seat, name, rest)
+        return True
     command = find(COMMANDS, name)
     if command is None and Path(f"/{name}").exists():
         return False
@@ -155,6 +164,8 @@ def complete_line(desk: Desk, text: str) -> tuple[str, list[str]]:
     if len(words) == 1:
         names = [command.names[0] for command in COMMANDS]
         names += [alias for command in COMMANDS for alias in command.names[1:] if len(words[0]) > 1]
+        if words[0].startswith(f"/{PREFIX[:2]}"):
+            names += prompt_names(desk)
         return words[0], [f"/{name}" for name in names if f"/{name}".startswith(words[0].lower())]
     command = find(COMMANDS, words[0][1:])
     if command is None:

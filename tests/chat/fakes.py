@@ -72,7 +72,7 @@ class FakeTools:
         answer: Answer | None = None,
         *,
         refuse: str = "",
-        patience: int = 1,
+        patience: int = 20,
     ) -> None:
         self.calls: list[ToolCall] = []
         self.rooms: list[int] = []

@@ -10,7 +10,7 @@ from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode
-from qwen3cli.chat.turn import MAX_ROUNDS, advice, run_turn
+from qwen3cli.chat.turn import advice, run_turn
 from qwen3cli.errors import ContextFull, UsageError
 from tests.chat.fakes import FakeTools, ScriptedEngine, ended
 
@@ -45,12 +45,15 @@ def test_tool_results_go_back_to_the_model_until_it_answers() -> None:
 
 
 def test_a_model_that_only_calls_tools_is_stopped_aloud() -> None:
-    rounds = [[ToolCalled(ToolCall("now", {})), ended()] for _ in range(MAX_ROUNDS)]
+    rounds = [[ToolCalled(ToolCall("now", {"at": n})), ended()] for n in range(3)]
+    tools = FakeTools(patience=3)
     events = list(
-        run_turn(ScriptedEngine(*rounds), Conversation(), "x", SETTINGS, quantized=False, tools=FakeTools())
+        run_turn(ScriptedEngine(*rounds), Conversation(), "x", SETTINGS, quantized=False, tools=tools)
     )
-    assert isinstance(events[-2], Notice)
-    assert str(MAX_ROUNDS) in events[-2].message
+    assert events[-2] == Notice("the model called tools 3 times in a row; stopped")
+    assert tools.asked == [1, 2, 3]
+    assert isinstance(events[-1], TurnEnded)
+    assert events[-1].finish == "length"
 
 
 def test_a_turn_that_fails_before_an_answer_is_taken_back() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from qwen3cli.chat.bench import Bench
 from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event, Notice, Prefill, Stats, Text, Thinking, TurnEnded
 from qwen3cli.chat.messages import Message
@@ -93,6 +94,13 @@ class FakeDesk:
         self.facts = _facts("fake")
         self.context_used = 0
         self.carried = False
+        self.bench: Bench | None = None
+
+    def cancel(self) -> None:
+        self.engine.cancel()
+
+    def allow(self) -> None:
+        self.engine.allow()
 
     def change(self, settings: ChatSettings) -> None:
         if settings.thinking is not None:

@@ -1,0 +1,230 @@
+"""The tools of a chat, put together from servers, trust and what the model sees; and what a person may do with them.
+
+Servers start while the model loads, and are waited for when the first message is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3cli.chat.events import Event, Notice, Working
+from qwen3cli.chat.messages import Message, Role, ToolCall, ToolResult, ToolSpec
+from qwen3cli.chat.ports import Engine, PreparedCall
+from qwen3cli.cli.consent import input_question, project_question, url_shower
+from qwen3cli.cli.questions import call_question, elicitation, go_on_question
+from qwen3cli.cli.servers import where
+from qwen3cli.cli.session import Session
+from qwen3cli.cli.visitors import Visitors
+from qwen3cli.config import ToolSettings
+from qwen3cli.errors import Interrupted, QwenError, ToolsFailed, UsageError
+from qwen3cli.tools.approval import Approval, trusting
+from qwen3cli.tools.config import Gathered, gather
+from qwen3cli.tools.mcp_host import McpHost
+from qwen3cli.tools.results import Results
+from qwen3cli.tools.toolbox import Toolbox, ToolDescription
+
+if TYPE_CHECKING:
+    from qwen3cli.tools.offers import RemotePrompt, RemoteResource, ServerStatus
+
+_START_S = 30.0
+_LOOK_S = 0.1
+_SHARE = 0.25
+"""Of the free context, what an attached resource may take."""
+_ATTACHMENT = re.compile(r"(?<!\S)@([A-Za-z0-9_-]{1,64}):(\S+)")
+
+
+def open_tooling(session: Session, extra: Path | None, *, everything: bool) -> Tooling | None:
+    """The tools of the servers that are configured for this folder, starting; None where none are.
+
+    `everything` is the person's word that every call may run.
+    """
+    console = session.console
+    can_ask = not session.as_json
+    gathered = gather(
+        session.config.paths,
+        where(session).folder,
+        extra,
+        console.environ,
+        project_question(console) if can_ask else None,
+        input_question(console) if can_ask else None,
+    )
+    for line in gathered.notices:
+        session.notice(line)
+    if not gathered.servers:
+        return None
+    return Tooling(session, gathered, everything=everything, can_ask=can_ask)
+
+
+class Tooling:
+    """A `ToolHost` for the loop and a `Bench` for the slash commands; `use` comes first."""
+
+    def __init__(self, session: Session, gathered: Gathered, *, everything: bool, can_ask: bool) -> None:
+        console, paths = session.console, session.config.paths
+        self._folder = paths.tools
+        self._servers = gathered.servers
+        self._settings = ToolSettings.of(paths.config)
+        ask = elicitation(console) if can_ask else None
+        self._visitors = Visitors(ask) if ask is not None else None
+        self._host = McpHost(
+            gathered.servers,
+            paths.tools,
+            elicit=self._visitors.knock if self._visitors is not None else None,
+            open_url=url_shower(console) if can_ask else None,
+        )
+        allow = [*self._settings.allow, *trusting(gathered.trusted)]
+        question = call_question(console) if can_ask else None
+        self._approval = Approval(
+            paths.tools / "approved.json", allow, self._settings.deny, question, everything
+        )
+        self._go_on = go_on_question(console) if can_ask else None
+        self._box: Toolbox | None = None
+        self._engine: Engine | None = None
+        self._stopped = False
+        self._host.start()
+
+    def use(self, engine: Engine) -> None:
+        """Reckon with this model's tokens from now on."""
+        self._engine = engine
+        if self._box is not None:
+            self._box.measure_with(engine.count_tokens, engine.context_size)
+            return
+        self._box = Toolbox(
+            self._host,
+            self._servers,
+            self._settings,
+            self._approval,
+            self._folder,
+            count=engine.count_tokens,
+            context_size=engine.context_size,
+            go_on=self._go_on,
+        )
+
+    def starting(self) -> Iterator[Event]:
+        """Wait for the servers, as long as they may take; a person may stop that, and chats without the late ones."""
+        self._stopped = False
+        for _ in range(round(_START_S / _LOOK_S)):
+            late = [one.name for one in self._host.status() if one.state == "starting"]
+            if not late or self._stopped:
+                break
+            yield Working(f"starting {', '.join(late)}")
+            yield from self.visits()
+            self._host.wait(_LOOK_S)
+
+    def visits(self) -> Iterator[Event]:
+        """Put what servers want to know to the person, if they do; the notice ends what a screen shows meanwhile."""
+        if self._visitors is not None and self._visitors.any:
+            yield Notice("a server asks something")
+            try:
+                self._visitors.attend()
+            except Interrupted:
+                self.cancel()
+
+    def demand(self) -> None:
+        """Raise `ToolsFailed` unless there is a tool."""
+        if not self._toolbox.tools():
+            reasons = "; ".join(f"{one.name}: {one.reason}" for one in self._host.status() if one.reason)
+            raise ToolsFailed(
+                "there is no tool that could be called" + (f" ({reasons})" if reasons else ""),
+                "`qwen3 mcp check` shows what is wrong with the servers",
+            )
+
+    def attached(self, text: str) -> str:
+        """The message with the contents of the resources that it names as `@server:uri`, below it."""
+        names = {server.name for server in self._servers}
+        found = [match for match in _ATTACHMENT.finditer(text) if match[1] in names]
+        parts = [text]
+        for server, uri in dict.fromkeys((match[1], match[2]) for match in found):
+            parts.append(f"{uri}:\n{self._resource(server, uri)}")
+        return "\n\n".join(parts)
+
+    def tools(self) -> list[ToolSpec]:
+        """The tools on offer now."""
+        return self._toolbox.tools()
+
+    def prepare(self, call: ToolCall) -> PreparedCall | ToolResult:
+        """Check a call and ask whoever has to be asked; a refusal is a result with `is_error`."""
+        return self._toolbox.prepare(call)
+
+    def news(self) -> list[str]:
+        """What the person should know since this was asked last."""
+        return self._toolbox.news()
+
+    def goes_on(self, rounds: int) -> bool:
+        """Whether the turn may go on after so many rounds of calls."""
+        return self._toolbox.goes_on(rounds)
+
+    def cancel(self) -> None:
+        """Stop the running calls, or the waiting for servers; callable from a signal handler."""
+        self._stopped = True
+        if self._box is not None:
+            self._box.cancel()
+
+    def end_turn(self) -> None:
+        """Nobody is asked any more."""
+        if self._visitors is not None:
+            self._visitors.dismiss()
+
+    def descriptions(self) -> Sequence[ToolDescription]:
+        """All tools."""
+        return self._toolbox.descriptions()
+
+    def servers(self) -> Sequence[ServerStatus]:
+        """All servers that are configured."""
+        return self._host.status()
+
+    def enable(self, which: str) -> list[str]:
+        """Offer tools again; the labels of what `which` names."""
+        return self._toolbox.enable(which)
+
+    def disable(self, which: str) -> list[str]:
+        """Offer them no more."""
+        return self._toolbox.disable(which)
+
+    def reconnect(self, server: str) -> None:
+        """End a server and start it again."""
+        self._host.reconnect(server)
+
+    def prompts(self) -> Sequence[RemotePrompt]:
+        """What the servers offer as beginnings of conversations."""
+        return self._host.prompts()
+
+    def prompt(self, server: str, name: str, arguments: Mapping[str, str]) -> Sequence[Message]:
+        """The messages of a prompt; the last one is the person's."""
+        found = [Message(_role(role), text) for role, text in self._host.prompt(server, name, arguments)]
+        if not found or found[-1].role != "user":
+            raise UsageError(f"the prompt `{name}` of `{server}` ends with nothing to be answered")
+        return found
+
+    def resources(self) -> Sequence[RemoteResource]:
+        """What the servers offer to be read."""
+        return self._host.resources()
+
+    def close(self) -> None:
+        """End the servers."""
+        self.end_turn()
+        if self._box is not None:
+            self._box.close()
+        self._host.close()
+
+    @property
+    def _toolbox(self) -> Toolbox:
+        assert self._box is not None, "used before `use`"
+        return self._box
+
+    def _resource(self, server: str, uri: str) -> str:
+        assert self._engine is not None, "used before `use`"
+        results = Results(self._folder / "results")
+        label = f"{server}-resource"
+        try:
+            text = results.text(label, self._host.read(server, uri))
+        except QwenError as error:
+            raise UsageError(f"`@{server}:{uri}` cannot be attached: {error.message}", error.hint) from None
+        room = round(self._engine.context_size * _SHARE)
+        return results.fitting(label, text, room, self._engine.count_tokens)
+
+
+def _role(text: str) -> Role:
+    return "assistant" if text == "assistant" else "user"

@@ -1,0 +1,59 @@
+"""Questions of servers, which come on other threads, put to the person by the thread that shows the turn."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwen3cli.tools.offers import Elicit
+
+
+@dataclass
+class _Visit:
+    server: str
+    message: str
+    schema: Mapping[str, Any]
+    done: threading.Event = field(default_factory=threading.Event)
+    answers: Mapping[str, Any] | None = None
+
+
+class Visitors:
+    """A waiting room: `knock` is called by who wants to know something, `attend` by who can ask the person."""
+
+    def __init__(self, ask: Elicit) -> None:
+        self._ask = ask
+        self._waiting: queue.SimpleQueue[_Visit] = queue.SimpleQueue()
+
+    def knock(self, server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Wait until somebody has been asked; None if they decline."""
+        visit = _Visit(server, message, schema)
+        self._waiting.put(visit)
+        visit.done.wait()
+        return visit.answers
+
+    @property
+    def any(self) -> bool:
+        """Whether somebody waits."""
+        return not self._waiting.empty()
+
+    def attend(self) -> None:
+        """Ask for all who wait; raises `Interrupted` when the person leaves, who has declined then."""
+        for visit in self._taken():
+            try:
+                visit.answers = self._ask(visit.server, visit.message, visit.schema)
+            finally:
+                visit.done.set()
+
+    def dismiss(self) -> None:
+        """Decline for all who wait: nobody is asked any more."""
+        for visit in self._taken():
+            visit.done.set()
+
+    def _taken(self) -> list[_Visit]:
+        taken: list[_Visit] = []
+        while not self._waiting.empty():
+            taken.append(self._waiting.get())
+        return taken

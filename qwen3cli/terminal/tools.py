@@ -1,0 +1,164 @@
+"""`/tools`, and the prompts of servers as commands: what a person does with the tools of a chat."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+
+from qwen3cli.chat.bench import Bench, PromptView, ServerView, ToolView
+from qwen3cli.chat.ports import Desk
+from qwen3cli.errors import UsageError
+from qwen3cli.terminal.command import Seat
+from qwen3cli.terminal.figures import call_words
+from qwen3cli.terminal.sanitise import sanitise_line
+
+PREFIX = "mcp:"
+_VERBS = ("enable", "disable", "show", "reconnect")
+_LONGEST = 60
+_NONE = "There are no tools: no MCP server is configured. `qwen3 mcp add` adds one."
+
+
+def run_tools(seat: Seat, rest: str) -> None:
+    """`/tools [enable|disable|show|reconnect WHICH]`."""
+    bench = seat.desk.bench
+    if bench is None:
+        seat.console.talk(_NONE)
+        return
+    verb, _, which = rest.partition(" ")
+    which = which.strip()
+    if not verb:
+        _list(seat, bench)
+        return
+    if verb not in _VERBS or not which:
+        raise UsageError(
+            f"`/tools {rest}` is not understood", f"/tools alone lists them; /tools {'|'.join(_VERBS)} NAME"
+        )
+    if verb == "show":
+        _show(seat, bench, which)
+    elif verb == "reconnect":
+        bench.reconnect(which)
+        _list_servers(seat, [one for one in bench.servers() if one.name == which])
+    else:
+        labels = bench.enable(which) if verb == "enable" else bench.disable(which)
+        seat.console.talk(f"{verb}d: {', '.join(map(sanitise_line, labels))}")
+
+
+def choose_tools(desk: Desk, words: Sequence[str]) -> Iterable[str]:
+    """What may follow `/tools`."""
+    if not words:
+        return _VERBS
+    bench = desk.bench
+    if bench is None or len(words) > 1:
+        return ()
+    servers = [one.name for one in bench.servers()]
+    if words[0] == "reconnect":
+        return servers
+    labels = [one.label for one in bench.descriptions()]
+    return labels if words[0] == "show" else [*servers, *labels]
+
+
+def run_prompt(seat: Seat, name: str, rest: str) -> None:
+    """`/mcp:SERVER:PROMPT [VALUE|NAME=VALUE]...`: says what the server's prompt says."""
+    bench = seat.desk.bench
+    if bench is None:
+        raise UsageError("there are no prompts: no MCP server is configured", "`qwen3 mcp add` adds one")
+    server, _, wanted = name.removeprefix(PREFIX).partition(":")
+    prompts = [one for one in bench.prompts() if one.server == server or not wanted]
+    found = next((one for one in prompts if one.name == wanted), None)
+    if found is None:
+        known = ", ".join(f"/{PREFIX}{one.server}:{sanitise_line(one.name)}" for one in prompts)
+        raise UsageError(f"there is no prompt `/{name}`", f"there are {known}" if known else None)
+    *earlier, last = bench.prompt(server, wanted, _arguments(found, rest))
+    seat.desk.conversation.append(*earlier)
+    seat.console.talk(sanitise_line(last.content)[:_LONGEST])
+    seat.message = last.content
+
+
+def prompt_names(desk: Desk) -> list[str]:
+    """The prompts of all servers, as commands."""
+    bench = desk.bench
+    if bench is None or any(one.state == "starting" for one in bench.servers()):
+        return []
+    return [f"{PREFIX}{one.server}:{one.name}" for one in bench.prompts()]
+
+
+def _arguments(prompt: PromptView, rest: str) -> dict[str, str]:
+    """What was typed, by names; words without one fill the arguments in their order."""
+    try:
+        words = shlex.split(rest)
+    except ValueError as error:
+        raise UsageError(f"what follows `/{PREFIX}{prompt.server}:{prompt.name}` has {error}") from None
+    names = [one.name for one in prompt.arguments]
+    given: dict[str, str] = {}
+    plain: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name in names:
+            given[name] = value
+        else:
+            plain.append(word)
+    open_names = [name for name in names if name not in given]
+    if open_names and len(plain) > len(open_names):
+        # The last one takes what is left, as people type sentences without quotes.
+        plain = [*plain[: len(open_names) - 1], " ".join(plain[len(open_names) - 1 :])]
+    given.update(zip(open_names, plain, strict=False))
+    lacking = [one.name for one in prompt.arguments if one.required and one.name not in given]
+    if lacking or (plain and not open_names):
+        usage = " ".join(
+            f"{one.name}=..." if one.required else f"[{one.name}=...]" for one in prompt.arguments
+        )
+        raise UsageError(
+            f"`/{PREFIX}{prompt.server}:{prompt.name}` "
+            + (f"needs {', '.join(lacking)}" if lacking else "takes no arguments"),
+            f"/{PREFIX}{prompt.server}:{prompt.name} {usage}".rstrip(),
+        )
+    return given
+
+
+def _list(seat: Seat, bench: Bench) -> None:
+    _list_servers(seat, bench.servers())
+    tools = bench.descriptions()
+    if not tools:
+        seat.console.talk("No server offers a tool now.")
+        return
+    seat.console.result("\n")
+    rows = [(_mark(one), sanitise_line(one.label), f"{one.tokens:,}", _sentence(one)) for one in tools]
+    seat.console.table(rows, (" ", "TOOL", "TOKENS", "WHAT IT SAYS IT DOES"), right=(2,), squeezed=(3,))
+    if any(not one.enabled or not one.offered for one in tools):
+        seat.console.talk("- is disabled, ? has to be searched for by the model.")
+
+
+def _list_servers(seat: Seat, servers: Sequence[ServerView]) -> None:
+    rows = [(one.name, one.state, f"{one.tools:,}", sanitise_line(one.reason)) for one in servers]
+    seat.console.table(rows, ("SERVER", "STATE", "TOOLS", "WHY"), right=(2,), squeezed=(3,))
+    for one in servers:
+        if one.state == "failed":
+            seat.console.talk(f"What {one.name} wrote is in {one.log}")
+
+
+def _show(seat: Seat, bench: Bench, which: str) -> None:
+    tools = bench.descriptions()
+    found = [one for one in tools if which in (one.label, one.label.partition(".")[2])]
+    if not found:
+        raise UsageError(f"there is no tool `{which}`", "/tools lists them")
+    for one in found:
+        rows = [
+            ("tool", sanitise_line(one.label)),
+            ("state", "enabled" if one.enabled else "disabled"),
+            ("tokens", f"{one.tokens:,}"),
+            ("claims, unchecked", call_words(one.annotations) or "none"),
+        ]
+        seat.console.table(rows)
+        seat.console.result(f"\n{one.description.strip()}\n\n")
+        seat.console.result(json.dumps(one.schema, ensure_ascii=False, indent=2) + "\n")
+
+
+def _mark(tool: ToolView) -> str:
+    if not tool.enabled:
+        return "-"
+    return "*" if tool.offered else "?"
+
+
+def _sentence(tool: ToolView) -> str:
+    return sanitise_line(" ".join(tool.description.split()))
