@@ -6,9 +6,9 @@ Options:
 
 Measured are the demo model, which agrees with the grammar, random weights with Qwen3's whole vocabulary, whose
 choices are refused wherever JSON leaves none, and each MODEL given: a demanded call and an answer in JSON that
-are mostly text, and a form that is mostly punctuation. With and without the grammar take turns in one process; only time after the first token counts. Where both
-wrote the same text, the model agrees with the grammar; there the program exits with 1 if more than 5 % of the
-decode time is lost. The report is Markdown on stdout.
+are mostly text, and a form that is mostly punctuation. With and without the grammar take turns in one process; only
+time after the first token counts. Where both wrote the same text, the model agrees with the grammar; there the
+program exits with 1 if more than 5 % of the decode time is lost. The report is Markdown on stdout.
 """
 
 from __future__ import annotations

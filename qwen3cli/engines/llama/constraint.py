@@ -46,7 +46,7 @@ class Tokens:
         return not self.vocabulary.counts_as_end(token)
 
     @cached_property
-    def _texts(self) -> tuple[Ids, Ids, Ids]:
+    def _texts(self) -> tuple[Ids, NDArray[np.uint8], Ids]:
         """The ids that can begin a character, those bytes, and the ids that can only go on with one."""
         starts: list[int] = []
         first: list[int] = []
@@ -59,7 +59,7 @@ class Tokens:
             elif _decodes(b"", piece):
                 starts.append(token)
                 first.append(piece[0])
-        return np.array(starts, np.int32), np.array(first, np.int32), np.array(inner, np.int32)
+        return np.array(starts, np.int32), np.array(first, np.uint8), np.array(inner, np.int32)
 
     @cached_property
     def _bytes(self) -> dict[int, int]:
@@ -75,7 +75,9 @@ class Tokens:
     def beginning(self, refused: Sequence[int]) -> Ids:
         """The texts that begin with none of these bytes."""
         starts, first, _ = self._texts
-        return starts[~np.isin(first, np.array(refused, np.int32))]
+        fine = np.ones(256, np.bool_)
+        fine[[*refused]] = False
+        return starts[fine[first]]
 
     def single_bytes(self) -> dict[int, int]:
         """Bytes and their tokens."""

@@ -135,6 +135,7 @@ class Vocabulary:
         for token in range(self.size):
             length = C.llama_token_to_piece(self.pointer, token, buffer, len(buffer), 0, True)
             pieces.append(ctypes.string_at(buffer, length) if length >= 0 else self.piece(token))
+        self._pieces.update(enumerate(pieces))
         return pieces
 
     def piece(self, token: int) -> bytes:
