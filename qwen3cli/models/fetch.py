@@ -35,7 +35,7 @@ from qwen3cli.models.room import check_disk, disk_of
 from qwen3cli.models.store import Entry, ModelStore, Origin
 from qwen3cli.models.variants import HubFile
 from qwen3cli.models.waiting import FetchWatch, Waiting, making
-from qwen3cli.models.workshop import alone, sweep, translated, under_construction, unfinished
+from qwen3cli.models.workshop import sweep_alone, translated, under_construction, unfinished
 
 if TYPE_CHECKING:
     from qwen3cli.machine import ModelFacts
@@ -165,6 +165,7 @@ class Fetcher:
                 # A manifest's time has whole seconds.
                 discard(remote, self._downloads, until=installed.added + 1)
             self._store.clean()
+            sweep_alone(self._downloads)
 
     @property
     def _mark(self) -> str:
@@ -175,8 +176,7 @@ class Fetcher:
     def _discard(self) -> None:
         """Drop what was fetched, unless others put it together, too: then the last of them does it."""
         with suppress(QwenError):
-            with alone(self._downloads):
-                sweep(self._downloads)
+            sweep_alone(self._downloads)
             if not under_construction(self._downloads, self._mark):
                 for remote in self._remote.values():
                     discard(remote, self._downloads)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwen3cli.errors import QwenError
 from qwen3cli.models.turns import discard_key
-from qwen3cli.models.workshop import alone, sweep
+from qwen3cli.models.workshop import sweep_alone
 
 _TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|map|whole|bad|lock)")
 
@@ -21,8 +21,8 @@ def sweep_downloads(folder: Path, older_than_s: float) -> None:
     """
     if folder.is_symlink() or not folder.is_dir():
         return
-    with suppress(QwenError), alone(folder):
-        sweep(folder)
+    with suppress(QwenError):
+        sweep_alone(folder)
     limit = time.time() - older_than_s
     with suppress(OSError):
         for path in folder.iterdir():

@@ -22,7 +22,7 @@ from qwen3cli.models.manifest import Entry, Origin, Unread, part_of, read_manife
 from qwen3cli.models.placing import brought, link_or_copy, place_new, place_over, tidy
 from qwen3cli.models.problems import absent, file_problem, problem_of, refusal, removal
 from qwen3cli.models.reference import DEMO, rule_for
-from qwen3cli.models.workshop import alone, discard, sweep, translated, unfinished
+from qwen3cli.models.workshop import alone, discard, sweep_alone, translated, unfinished
 
 FILE = "model.gguf"
 
@@ -151,8 +151,7 @@ class ModelStore:
 
     def clean(self) -> None:
         """Remove what killed processes have left."""
-        with alone(self.folder):
-            sweep(self.folder)
+        sweep_alone(self.folder)
 
     def copy(self, name: str, new: str) -> Entry:
         """A second name for a model: hard links where there are any, so that it costs no space.

@@ -133,6 +133,12 @@ def sweep(folder: Path) -> None:
                 _erase(path)
 
 
+def sweep_alone(folder: Path) -> None:
+    """The same for whoever is not alone yet."""
+    with alone(folder):
+        sweep(folder)
+
+
 def _sweep_unlocked(mark: Path) -> None:
     descriptor = os.open(mark, os.O_RDWR | _NO_LINK)
     try:

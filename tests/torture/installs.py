@@ -102,7 +102,7 @@ class Installs:
         assert again.code == 0, f"{phase}, then exit {again.code}: {again.stderr}"
         assert self._look(road, name, phase), phase
         downloads = self._folder / name / "downloads"
-        left = [path.name for path in downloads.rglob("*") if path.suffix != ".lock"]
+        left = [path.name for path in downloads.rglob("*") if not path.name.endswith(".lock")]
         assert not left, (phase, left)
         hidden = [
             path.name for path in (self._folder / name / "models").iterdir() if path.name.startswith(".unf")
@@ -163,8 +163,8 @@ def _below_downloads(phase: str, event: str, path: Path) -> str:
         return "cleaning up"
     if phase in ("installing", "conversion", "in place", "cleaning up"):
         return phase
-    if any(part.startswith("checkpoint-") for part in path.parts):
-        return "checkpoint"
+    if any(part.startswith(".unfinished-") for part in path.parts):
+        return "checkpoint" if event == "os.link" else phase
     if phase in PHASES[:2] and path.suffix != ".part":
         return "claim" if path.suffix == ".lock" else phase
     return "verified" if event == "os.rename" else "transfer"
