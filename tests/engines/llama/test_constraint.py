@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -22,7 +21,7 @@ from qwen3cli.engines.llama.constraint import Constraint, Tokens
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.errors import QwenError
 from qwen3cli.machine import Placement
-from tests.engines.asking import ASK, FREE, ask, ended, finish, said
+from tests.engines.asking import ASK, FREE, ask, finish, said
 from tests.engines.conftest import OpenScripted, facts_of
 from tests.engines.random_model import write_random
 from tests.engines.random_schemas import schema
@@ -283,30 +282,3 @@ class TestChoice:
         tokens = Tokens(random_engine._weights.vocabulary)  # type: ignore[attr-defined]
         with pytest.raises(QwenError, match="cannot use the grammar"):
             Constraint(tokens, "root ::= missing")
-
-
-def test_tokens_are_counted_from_any_thread_while_a_reply_runs(random_engine: Engine):
-    counts: list[int] = []
-    request = GenerateRequest(
-        FREE, ASK, format={"type": "string", "minLength": 300}, thinking=False, max_tokens=300
-    )
-    stream = random_engine.generate(request)
-    next(iter(stream))
-    threads = [
-        threading.Thread(target=lambda: counts.append(random_engine.count_tokens("<think>" + "x" * 1000)))
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    events = list(stream)
-    for thread in threads:
-        thread.join()
-    assert counts == [1001] * 8
-    assert ended(events).stats.output_tokens > 0
-
-
-def test_a_closed_engine_counts_nothing(scripted: OpenScripted):
-    engine = scripted({"\n": "a"})
-    engine.close()
-    with pytest.raises(QwenError, match="closed"):
-        engine.count_tokens("a")
