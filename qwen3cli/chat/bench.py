@@ -132,6 +132,10 @@ class ResourceView(Protocol):
 class Bench(Protocol):
     """The tools of a chat, for a person to look at and switch. Each call may take as long as a server takes."""
 
+    def wait(self) -> None:
+        """Until the servers have started, as long as they may take; showing that, and no longer than a person wants."""
+        ...
+
     def descriptions(self) -> Sequence[ToolView]:
         """All of them."""
         ...

@@ -6,6 +6,7 @@ Servers start while the model loads, and are waited for when the first message i
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from qwen3cli.cli.session import Session
 from qwen3cli.cli.visitors import Visitors
 from qwen3cli.config import ToolSettings
 from qwen3cli.errors import Interrupted, QwenError, ToolsFailed, UsageError
+from qwen3cli.terminal.interrupts import cancelling
+from qwen3cli.terminal.progress import Progress
 from qwen3cli.tools.approval import Approval, trusting
 from qwen3cli.tools.config import Gathered, gather
 from qwen3cli.tools.mcp_host import McpHost
@@ -63,6 +66,7 @@ class Tooling:
 
     def __init__(self, session: Session, gathered: Gathered, *, everything: bool, can_ask: bool) -> None:
         console, paths = session.console, session.config.paths
+        self._console = console
         self._folder = paths.tools
         self._servers = gathered.servers
         self._settings = ToolSettings.of(paths.config)
@@ -113,6 +117,14 @@ class Tooling:
             yield from self.visits()
             self._host.wait(_LOOK_S)
 
+    def wait(self) -> None:
+        """Until the servers have started; showing that, and no longer than a person wants."""
+        if not any(one.state == "starting" for one in self._host.status()):
+            return
+        stop = threading.Event()
+        with Progress(self._console, "starting the servers", unit="share"), cancelling(stop.set):
+            self._host.wait(_START_S, stop)
+
     def visits(self) -> Iterator[Event]:
         """Put what servers want to know to the person, if they do; the notice ends what a screen shows meanwhile."""
         if self._visitors is not None and self._visitors.any:
@@ -125,7 +137,7 @@ class Tooling:
     def demand(self) -> None:
         """Raise `ToolsFailed` unless there is a tool."""
         if not self._toolbox.tools():
-            reasons = "; ".join(f"{one.name}: {one.reason}" for one in self._host.status() if one.reason)
+            reasons = "; ".join(_complaint(one) for one in self._host.status() if one.reason)
             raise ToolsFailed(
                 "there is no tool that could be called" + (f" ({reasons})" if reasons else ""),
                 "`qwen3 mcp check` shows what is wrong with the servers",
@@ -224,6 +236,12 @@ class Tooling:
             raise UsageError(f"`@{server}:{uri}` cannot be attached: {error.message}", error.hint) from None
         room = round(self._engine.context_size * _SHARE)
         return results.fitting(label, text, room, self._engine.count_tokens)
+
+
+def _complaint(server: ServerStatus) -> str:
+    """Why a server is of no use, with the last that it wrote."""
+    last = f", and wrote: {server.lines[-1].strip()}" if server.lines else ""
+    return f"{server.reason}{last}"
 
 
 def _role(text: str) -> Role:

@@ -25,6 +25,7 @@ def run_tools(seat: Seat, rest: str) -> None:
     if bench is None:
         seat.console.talk(_NONE)
         return
+    bench.wait()
     verb, _, which = rest.partition(" ")
     which = which.strip()
     if not verb:
@@ -63,6 +64,7 @@ def run_prompt(seat: Seat, name: str, rest: str) -> None:
     bench = seat.desk.bench
     if bench is None:
         raise UsageError("there are no prompts: no MCP server is configured", "`qwen3 mcp add` adds one")
+    bench.wait()
     server, _, wanted = name.removeprefix(PREFIX).partition(":")
     prompts = [one for one in bench.prompts() if one.server == server or not wanted]
     found = next((one for one in prompts if one.name == wanted), None)

@@ -136,7 +136,9 @@ class Connection:
         self._seconds = time.monotonic() - self._began
         self._reason = failure.message if failure else "it was stopped"
         if failure is not None:
-            self._world.tell(failure.message + (f" ({failure.hint})" if failure.hint else ""))
+            hint = f" ({failure.hint})" if failure.hint else ""
+            lines = "".join(f"\n  {line}" for line in self.log.lines())
+            self._world.tell(failure.message + hint + (f"; it wrote:{lines}" if lines else ""))
 
     async def _serve(self, one: Try, closing: asyncio.Event) -> QwenError | None:
         """One connection from start to end; why it failed or ended, None where we ended it."""

@@ -42,7 +42,8 @@ def test_a_server_that_fails_at_its_start_shows_its_last_lines(tmp_path: Path) -
         status = only(host)
         assert (status.state, status.reason) == ("failed", "the server `hostile` ended with status 3")
         assert status.lines == (*(f"line {number}" for number in range(31, 50)), "no licence key")
-        assert host.news() == ["the server `hostile` ended with status 3"]
+        lines = "".join(f"\n  {line}" for line in status.lines)
+        assert host.news() == [f"the server `hostile` ended with status 3; it wrote:{lines}"]
         with pytest.raises(ToolsFailed, match="ended with status 3"):
             call(host, "hostile", "fine")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PHASES = (
-    *("start-up and listing", "claim", "transfer", "verified", "checkpoint", "conversion", "installing"),
+    *("start-up and listing", "claim", "transfer", "verified", "linking", "conversion", "installing"),
     *("in place", "cleaning up"),
 )
 _HOW = ("before", "after", "half")
@@ -163,8 +163,10 @@ def _below_downloads(phase: str, event: str, path: Path) -> str:
         return "cleaning up"
     if phase in ("installing", "conversion", "in place", "cleaning up"):
         return phase
+    if event == "os.link":
+        return "linking"
     if any(part.startswith(".unfinished-") for part in path.parts):
-        return "checkpoint" if event == "os.link" else phase
+        return phase
     if phase in PHASES[:2] and path.suffix != ".part":
         return "claim" if path.suffix == ".lock" else phase
     return "verified" if event == "os.rename" else "transfer"

@@ -1,0 +1,322 @@
+"""Tools in `qwen3 chat`: the real program, the demo model, a real server, a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Run
+from tests.terminal.screen import Tty
+from tests.tools.hosts import SERVERS
+
+QUESTION = "What will the weather be in Paris?"
+ANSWER = "Paris: sunny, 21 degrees in Paris"
+WEATHER = {"command": sys.executable, "args": [str(SERVERS / "weather.py")]}
+DYING = {"command": sys.executable, "args": ["-c", "import sys; sys.exit('no licence')"]}
+PROMPT = ">>> "
+
+
+@pytest.fixture
+def home(shared_home: Path, tmp_path: Path) -> Path:
+    """A home with the converted demo and one server."""
+    folder = tmp_path / "home"
+    shutil.copytree(shared_home / "cache", folder / "cache")
+    servers(folder, weather=WEATHER)
+    return folder
+
+
+def servers(home: Path, **named: Any) -> None:
+    (home / "mcp.json").write_text(json.dumps({"mcpServers": named}), encoding="utf-8")
+
+
+@contextmanager
+def chatting(home: Path, *options: str, columns: int = 100) -> Generator[Tty]:
+    arguments = ["qwen3cli", "chat", "demo", "--temperature", "0", *options]
+    with Tty(arguments, columns=columns, lines=50, QWEN3_HOME=str(home)) as terminal:
+        terminal.wait(PROMPT)
+        yield terminal
+
+
+def records(home: Path) -> list[dict[str, Any]]:
+    text = (home / "tools" / "audit.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_call_is_asked_for_runs_and_its_result_is_used(home: Path) -> None:
+    with chatting(home) as terminal:
+        terminal.type(f"{QUESTION}\r")
+        screen = terminal.wait("[d]eny [REASON]:")
+        assert '→ get_weather(city="Paris")' in screen
+        assert "The model wants to call `weather.get_weather`" in screen
+        assert "city: Paris" in screen
+        assert str(SERVERS / "weather.py") in screen
+        terminal.type("o\r")
+        screen = terminal.wait(lambda text: ANSWER in text and text.count(PROMPT) == 2)
+        assert screen.index("← sunny, 21 degrees in Paris") < screen.index(ANSWER)
+        # Once is once.
+        terminal.type(f"{QUESTION}\r")
+        terminal.wait(lambda text: text.count("[d]eny [REASON]:") == 2)
+        terminal.type("a\r")
+        terminal.wait(lambda text: text.count(ANSWER) == 2)
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    with chatting(home) as terminal:
+        terminal.type(f"{QUESTION}\r")
+        screen = terminal.wait(ANSWER)
+        assert "[d]eny" not in screen
+    assert [one["by"] for one in records(home) if one.get("event") == "decided"] == [
+        "person",
+        "person, always",
+        "always",
+    ]
+
+
+def test_a_denial_and_its_reason_reach_the_model(home: Path) -> None:
+    with chatting(home, "--max-tokens", "60") as terminal:
+        terminal.type(f"{QUESTION}\r")
+        terminal.wait("[d]eny [REASON]:")
+        terminal.type("\r")
+        terminal.wait("Type o, s, a, or d")
+        terminal.type("d ask me tomorrow\r")
+        terminal.wait(lambda text: text.count(PROMPT) == 2)
+        terminal.type("/tools\r")
+        terminal.wait("weather.get_weather")
+    (decided,) = [one for one in records(home) if one.get("event") == "decided"]
+    assert decided["decision"] == "denied"
+    assert "ask me tomorrow" in decided["reason"]
+
+
+def test_ctrl_c_at_the_question_stops_the_turn(home: Path) -> None:
+    with chatting(home) as terminal:
+        terminal.type(f"{QUESTION}\r")
+        terminal.wait("[d]eny [REASON]:")
+        terminal.type("\x03")
+        screen = terminal.wait(lambda text: text.count(PROMPT) == 2)
+        assert "interrupted" in screen
+        terminal.type("What is 2 + 3? /no_think\r")
+        terminal.wait("2 + 3 = 5.")
+
+
+def test_keys_pressed_before_the_question_are_no_answer(home: Path) -> None:
+    with chatting(home) as terminal:
+        terminal.type(f"{QUESTION}\ro\ro\r")
+        terminal.wait("[d]eny [REASON]:")
+        assert ANSWER not in terminal.text
+        terminal.type("s\r")
+        terminal.wait(ANSWER)
+
+
+def test_the_tools_of_a_chat_are_looked_at_and_switched(home: Path) -> None:
+    with chatting(home) as terminal:
+        terminal.type("/tools\r")
+        screen = terminal.wait(lambda text: "weather.get_weather" in text and text.count(PROMPT) == 2)
+        assert "ready" in screen
+        terminal.type("/tools show get_weather\r")
+        screen = terminal.wait('"required"')
+        assert "Get the current weather of a city." in screen
+        terminal.type("/tools disable weather\r")
+        terminal.wait("disabled: weather.get_weather")
+        terminal.type(f"{QUESTION} /no_think\r")
+        screen = terminal.wait(lambda text: text.count(PROMPT) == 5)
+        assert "get_weather(" not in screen
+        terminal.type("/tools reconnect weather\r")
+        terminal.wait(lambda text: text.count(PROMPT) == 6)
+        terminal.type("/tools enable weather.*\r")
+        terminal.wait("enabled: weather.get_weather")
+        terminal.type("/tools paint it\r")
+        terminal.wait("is not understood")
+
+
+def test_prompts_and_resources_of_servers(home: Path) -> None:
+    with chatting(home, "--yes") as terminal:
+        terminal.type("/tools\r")
+        terminal.wait("weather.get_weather")
+        terminal.type("/mcp:weather:ask_weather Paris\r")
+        terminal.wait(ANSWER)
+        terminal.type("/mcp:weather:ask_weather\r")
+        terminal.wait("needs place")
+        terminal.type("/mcp:weather:nothing\r")
+        terminal.wait("/mcp:weather:ask_weather")
+        terminal.type("Hello! /no_think @weather:note://nowhere\r")
+        terminal.wait("cannot be attached")
+        terminal.type("/set verbose\r")
+        terminal.wait(lambda text: text.count(PROMPT) >= 6)
+
+
+def test_a_resource_is_part_of_the_message(home: Path, qwen3: Run) -> None:
+    with chatting(home, "--stats") as terminal:
+        for number, text in enumerate(("Hello! /no_think x", "Hello! /no_think @weather:note://greeting"), 1):
+            terminal.type("/clear\r")
+            terminal.type(f"{text}\r")
+            terminal.wait(lambda _, wanted=number: len(_counts(terminal)) == wanted)
+        without, attached = _counts(terminal)
+    assert attached > without + 10
+    # Where nobody has typed it, it is text.
+    options = ("--tools", "--stats", "--max-tokens", "4")
+    done = qwen3("chat", "demo", *options, input="@nobody:note://greeting", env=env(home))
+    same = qwen3("chat", "demo", *options, input="@weather:note://greeting", env=env(home))
+    assert (done.returncode, same.returncode) == (0, 0), same.stderr
+    assert abs(_prompt_tokens(same.stderr) - _prompt_tokens(done.stderr)) < 4
+
+
+def _counts(terminal: Tty) -> list[int]:
+    """Prompt tokens of the turns on the screen."""
+    return [
+        sum(map(int, re.findall(r"\d+", line.replace(",", ""))))
+        for line in terminal.text.splitlines()
+        if line.startswith("prompt eval count:")
+    ]
+
+
+def _prompt_tokens(text: str) -> int:
+    line = next(one for one in text.splitlines() if one.startswith("prompt eval count:"))
+    return sum(map(int, re.findall(r"\d+", line)))
+
+
+def env(home: Path) -> dict[str, str]:
+    return {"QWEN3_HOME": str(home)}
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_pipe_gets_the_answer_and_the_script_the_events(home: Path, qwen3: Run) -> None:
+    done = qwen3("chat", "demo", QUESTION, "--tools", "--yes", "--temperature", "0", env=env(home))
+    assert (done.returncode, done.stdout) == (0, ANSWER), done.stderr
+    done = qwen3("chat", "demo", QUESTION, "--tools", "--yes", "--json", "--seed", "1", env=env(home))
+    kinds = [
+        one["event"] for one in events(done.stdout) if one["event"] not in ("thinking", "text", "notice")
+    ]
+    assert kinds == ["tool_call", "tool_result", "end"]
+    call = next(one for one in events(done.stdout) if one["event"] == "tool_call")
+    assert (call["name"], call["arguments"]) == ("get_weather", {"city": "Paris"})
+
+
+def test_in_a_pipe_nothing_runs_that_nobody_agreed_to(home: Path, qwen3: Run) -> None:
+    options = ("--tools", "--json", "--temperature", "0", "--max-tokens", "40")
+    done = qwen3("chat", "demo", QUESTION, *options, env=env(home))
+    result = next(one for one in events(done.stdout) if one["event"] == "tool_result")
+    assert result["is_error"]
+    assert any("`--yes`" in one["message"] for one in events(done.stdout) if one["event"] == "notice")
+    (home / "config.toml").write_text('[tools]\nallow = ["weather.*"]\n', encoding="utf-8")
+    done = qwen3("chat", "demo", QUESTION, *options, env=env(home))
+    result = next(one for one in events(done.stdout) if one["event"] == "tool_result")
+    assert not result["is_error"]
+
+
+def test_a_prompt_alone_starts_no_servers(home: Path, qwen3: Run) -> None:
+    done = qwen3("chat", "demo", "What is 2 + 3?", "--no-think", "--temperature", "0", env=env(home))
+    assert (done.returncode, done.stdout) == (0, "2 + 3 = 5.")
+    assert not (home / "tools").exists()
+
+
+def test_a_dead_server_is_a_notice_unless_tools_are_demanded(home: Path, qwen3: Run) -> None:
+    servers(home, dead=DYING)
+    options = ("--no-think", "--temperature", "0")
+    done = qwen3("chat", "demo", "What is 2 + 3?", "--tools", *options, env=env(home))
+    assert (done.returncode, done.stdout) == (0, "2 + 3 = 5."), done.stderr
+    assert "no licence" in done.stderr
+    done = qwen3("chat", "demo", QUESTION, "--tool-choice", "required", *options, env=env(home))
+    assert (done.returncode, done.stdout) == (8, ""), done.stderr
+    assert "no licence" in done.stderr
+    (home / "mcp.json").unlink()
+    done = qwen3("chat", "demo", QUESTION, "--tool-choice", "required", env=env(home))
+    assert done.returncode == 8
+    assert "`qwen3 mcp add" in done.stderr
+
+
+def test_a_demanded_call_is_made(home: Path, qwen3: Run) -> None:
+    options = ("--tool-choice", "required", "--yes", "--json", "--temperature", "0", "--max-tokens", "80")
+    done = qwen3("chat", "demo", "What is 2 + 3?", *options, env=env(home))
+    assert "tool_call" in [one["event"] for one in events(done.stdout)], done.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--no-tools", "--tool-choice", "required"),
+        ("--no-tools", "--mcp", "x.json"),
+        ("--tools", "--tool-choice", "none"),
+        ("--tools", "--raw"),
+        ("--tool-choice", "perhaps"),
+        ("--mcp", "absent.json"),
+        ("--format", "absent.json"),
+    ],
+)
+def test_wishes_that_make_no_sense(home: Path, qwen3: Run, options: tuple[str, ...]) -> None:
+    done = qwen3("chat", "demo", "x", *options, env=env(home))
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+
+
+def test_an_answer_follows_its_schema(home: Path, qwen3: Run, tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"sum": {"type": "integer"}, "sure": {"type": "boolean"}},
+        "required": ["sum", "sure"],
+        "additionalProperties": False,
+    }
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    for thinking in ("--think", "--no-think"):
+        done = qwen3(
+            "chat", "demo", "What is 2 + 3?", "--format", str(path), thinking, "--seed", "1", env=env(home)
+        )
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert set(answer) == {"sum", "sure"}
+        assert isinstance(answer["sure"], bool)
+    path.write_text("[1, 2", encoding="utf-8")
+    assert qwen3("chat", "demo", "x", "--format", str(path), env=env(home)).returncode == 4
+
+
+def test_servers_end_with_the_program(home: Path) -> None:
+    with chatting(home) as terminal:
+        terminal.type("/tools\r")
+        terminal.wait("weather.get_weather")
+        program = terminal.child.pid
+        assert program is not None
+        children = _below(program)
+        assert any(str(SERVERS / "weather.py") in line for line in children.values())
+        os.kill(program, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while any(map(_alive, children)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert not [line for pid, line in children.items() if _alive(pid)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return _stat(pid)[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and so on."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+
+
+def _below(parent: int) -> dict[int, str]:
+    """The command lines of all processes that a process has started, and these, by their numbers."""
+    found: dict[int, str] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        pid = int(path.name)
+        try:
+            if int(_stat(pid)[1]) == parent:
+                line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                found |= {pid: line, **_below(pid)}
+        except (OSError, IndexError):
+            continue
+    return found
