@@ -57,6 +57,11 @@ class Engine(Protocol):
         """Whether conversations can be rendered; without it only `raw` requests make sense."""
         ...
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model's own template shows it the tools on offer."""
+        ...
+
     def generate(self, request: GenerateRequest) -> Iterator[Event]:
         """Prefill, Thinking, Text, ToolCalled and Notice events as they come, then one TurnEnded.
 

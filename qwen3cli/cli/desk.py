@@ -138,6 +138,8 @@ class ChatDesk:
             lines.append(f"`{self._facts.name}` is a base model: it completes text and does not chat")
         elif not self._engine.has_template:
             lines.append(f"`{self._facts.name}` has no chat template: it completes text and does not chat")
+        elif self._tools is not None and not self._engine.takes_tools:
+            lines.append(f"the chat template of `{self._facts.name}` knows no tools: it is not told of them")
         if self._settings.raw and self._conversation.system:
             lines.append("the system prompt is not used: text is completed as it stands")
         return lines

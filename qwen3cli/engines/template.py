@@ -77,6 +77,11 @@ class ChatTemplate:
             return ThinkingMode.HYBRID
         return ThinkingMode.ALWAYS if on.opened else ThinkingMode.NEVER
 
+    def takes_tools(self) -> bool:
+        """Whether the prompt changes with the tools on offer."""
+        question, tool = (Message("user", "?"),), ToolSpec("t", "", {"type": "object", "properties": {}})
+        return self.render(question) != self.render(question, [tool])
+
     def _render(self, messages: list[Any], tools: list[Any], thinking: bool) -> Rendering:
         variables: dict[str, Any] = {**self._constants, "messages": messages, "enable_thinking": thinking}
         # Templates ask `if tools`, and some `if tools is defined`.

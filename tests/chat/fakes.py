@@ -32,6 +32,8 @@ class ScriptedEngine:
                 raise event
             yield event
 
+    takes_tools = True
+
     def count_tokens(self, text: str) -> int:
         return len(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,9 @@ def test_templates_find_their_usual_variables():
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
 def test_no_role_crashes_on_an_empty_content(role: Any):
     assert "<|im_start|>" in ChatTemplate(DEMO).render((*ASK, Message(role, ""))).text
+
+
+def test_a_template_that_knows_no_tools_is_told_from_one_that_does() -> None:
+    with closing(ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}")) as plain:
+        assert not plain.takes_tools()
+    assert ChatTemplate(DEMO).takes_tools()

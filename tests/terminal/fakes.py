@@ -68,6 +68,8 @@ class FakeEngine:
         self.thinking_mode = ThinkingMode.HYBRID
         self.cancelled = False
 
+    takes_tools = True
+
     def count_tokens(self, text: str) -> int:
         return len(text)
 

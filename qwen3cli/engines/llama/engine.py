@@ -101,6 +101,14 @@ class LlamaEngine:
                 self._thinking_mode = ThinkingMode.NEVER
         return self._thinking_mode
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model's own template shows it the tools on offer; a broken template shows nothing."""
+        try:
+            return self._template is not None and self._template.takes_tools()
+        except InvalidFile:
+            return False
+
     def generate(self, request: GenerateRequest) -> Iterator[Event]:
         """Prefill, Thinking, Text, ToolCalled and Notice events as they come, then one TurnEnded.
 
