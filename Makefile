@@ -1,10 +1,10 @@
-# make chat · test · lint · check · oracle · torture · bench · demo-eval · demo-train · clean
+# make chat · test · lint · check · oracle · torture · mcp-servers · bench · demo-eval · demo-train · clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 
-.PHONY: chat test lint check oracle torture bench demo-eval demo-train clean
+.PHONY: chat test lint check oracle torture mcp-servers bench demo-eval demo-train clean
 .DELETE_ON_ERROR:
 
 # Installs the project with EXTRAS, shows that it is alive, and prints the log's end on failure.
@@ -52,13 +52,19 @@ check: lint test
 oracle: $(VENV)/.oracle
 	@$(BIN)/python -m tests.oracle
 
-# The long suites whole: mutations, kills, full disks. Minutes, and it prints how they were spread.
+# The long suites whole: mutations, kills, full disks, random schemas. Minutes, and it prints how they were spread.
 torture: $(VENV)/.test
 	@$(BIN)/python -m tests.torture
 
-# Side by side with llama.cpp's own tools, on checkpoints of true shapes. Wants a quiet machine and 50 GB of disk.
+# MCP servers of others, each in an environment of its own, and the conformance scenarios. Wants PyPI, npm and Node.js.
+mcp-servers: $(VENV)/.test
+	@$(BIN)/python -m tests.mcp_servers
+
+# Side by side with llama.cpp's own tools, on checkpoints of true shapes; then what grammars cost, half a minute.
+# Wants a quiet machine and 50 GB of disk.
 bench: $(VENV)/.oracle
 	@$(BIN)/python -m benchmarks.convert
+	@$(BIN)/python -m benchmarks.grammar
 
 demo-eval: $(VENV)/.test
 	@$(BIN)/python -m tests.demo.evaluate
@@ -67,4 +73,4 @@ demo-train: $(VENV)/.oracle
 	@$(BIN)/python -m qwen3cli.demo.train
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .oracle
+	rm -rf $(VENV) .pytest_cache .ruff_cache .oracle .mcp-servers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -11,8 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import jsonschema
+
+from qwen3cli.chat.events import ToolCalled
+from qwen3cli.chat.messages import ToolSpec
+from qwen3cli.chat.ports import Engine
+from qwen3cli.chat.sampling import Sampling
+from qwen3cli.engines import open_engine
+from qwen3cli.machine import Placement
 from tests.converters.watched import each
+from tests.engines.asking import ask
+from tests.engines.conftest import facts_of
+from tests.engines.random_model import write_random
+from tests.engines.random_schemas import schema
 from tests.models.fetching import Shop
 from tests.torture import full_disk, installs, pulls, truncations, weights
 from tests.torture.kills import Killed, Moment, Scene
@@ -20,7 +34,9 @@ from tests.torture.mutations import Tally
 from tests.torture.steps import PHASES, Strike
 from tests.torture.subjects import SUBJECTS
 
-_MUTATIONS, _KILLS_A_MODE, _PULLS = 10_000, 56, 200
+_MUTATIONS, _KILLS_A_MODE, _PULLS, _SCHEMAS = 10_000, 56, 200, 1_000
+_CALL_TOKENS = 16_000
+_LONGEST = 300
 _CLASSES_SHOWN = 40
 Suite = Callable[[Path, argparse.Namespace], list[str]]
 
@@ -168,6 +184,42 @@ def disk(folder: Path, options: argparse.Namespace) -> list[str]:
     return [f"{one.case}: {one.problem}: {one.said}" for one in told if one.problem]
 
 
+def grammars(folder: Path, options: argparse.Namespace) -> list[str]:
+    """A call of each of many random schemas, demanded of random weights; those that are not valid."""
+    engine = open_engine(facts_of(write_random(folder / "random.gguf")), Placement(16384, threads=1))
+    seeds = range(options.seed, options.seed + (options.count or _SCHEMAS))
+    sizes: list[int] = []
+    failures: list[str] = []
+    try:
+        for seed in seeds:
+            try:
+                sizes.append(_called(engine, seed, schema(seed)))
+            except Exception as error:
+                failures.append(f"schema {seed}: {type(error).__name__}: {error}".splitlines()[0][:_LONGEST])
+    finally:
+        engine.close()
+    print(
+        f"  {len(seeds):,} schemas: {len(sizes):,} valid calls; the longest: {max(sizes, default=0):,} bytes"
+    )
+    return failures
+
+
+def _called(engine: Engine, seed: int, wanted: dict[str, Any]) -> int:
+    """The bytes of a call of a tool with that schema; raises where there is none, or it is not valid."""
+    sampling = Sampling(1, 1, 0, 0, presence_penalty=1.5 * (seed % 2), seed=seed)
+    events = ask(
+        engine,
+        sampling,
+        tools=(ToolSpec("look", "", wanted),),
+        tool_choice="required",
+        thinking=False,
+        max_tokens=_CALL_TOKENS,
+    )
+    call = next(event.call for event in events if isinstance(event, ToolCalled))
+    jsonschema.Draft202012Validator(wanted).validate(dict(call.arguments))
+    return len(json.dumps(dict(call.arguments), ensure_ascii=False).encode())
+
+
 SUITES: dict[str, Suite] = {
     "mutations": mutations,
     "truncations": cut_files,
@@ -176,6 +228,7 @@ SUITES: dict[str, Suite] = {
     "downloads": downloads,
     "pulls": whole_pulls,
     "disk": disk,
+    "grammars": grammars,
 }
 
 
@@ -184,7 +237,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("suite", nargs="*", choices=[*SUITES, []], metavar="SUITE", help=", ".join(SUITES))
     parser.add_argument("--count", type=int, default=0, help="how many; kills: for each of the four modes")
-    parser.add_argument("--seed", type=int, default=0, help="of the first mutation, or of a sample")
+    parser.add_argument("--seed", type=int, default=0, help="of the first mutation or schema, or of a sample")
     options = parser.parse_args(arguments)
     failed = False
     for name in options.suite or SUITES:
