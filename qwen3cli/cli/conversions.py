@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -131,7 +131,7 @@ def _written(session: Session, job: Job, write: Callable[[Path], None]) -> tuple
     """Have the file made; gives the words that name it from now on, and its size."""
     output = job.output
     if output is None:
-        origin = _origin(job)
+        origin = replace(job.origin, changes=changes_of(job.wishes))
         entry = session.store.add(job.name or "", origin, write, check=job.check, may_replace=job.may_replace)
         return entry.name, entry.facts.file_bytes
     write(output)
@@ -146,16 +146,14 @@ def _written(session: Session, job: Job, write: Callable[[Path], None]) -> tuple
     return place, output.stat().st_size
 
 
-def _origin(job: Job) -> Origin:
-    """Where the model comes from, and what was changed on the way: it is not what a pull would bring."""
-    wishes = job.wishes
+def changes_of(wishes: Wishes) -> str:
+    """What a conversion changes, so that the model is not what a pull would bring; empty for nothing."""
     changes = {
         f"adapter {wishes.adapter.name or wishes.adapter}" if wishes.adapter is not None else "",
         "importance matrix" if wishes.imatrix is not None else "",
         "types of its own" if wishes.overrides != Overrides() else "",
     }
-    what = ", ".join(sorted(filter(None, changes)))
-    return job.origin.changed(what) if what else job.origin
+    return ", ".join(sorted(filter(None, changes)))
 
 
 def show_plan(session: Session, job: Job) -> None:

@@ -13,12 +13,12 @@ import typer
 
 from converters.recipes import RECIPES
 from converters.wishes import Wishes
-from qwen3cli.cli.conversions import Job, run_job, show_plan
+from qwen3cli.cli.conversions import Job, changes_of, run_job, show_plan
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_THREADS
 from qwen3cli.models.conversion import check_recipe, check_wishes, parse_overrides
-from qwen3cli.models.installed import checkpoint_source, is_from, same_place
+from qwen3cli.models.installed import checkpoint_source, is_made_from
 from qwen3cli.models.problems import removal
 from qwen3cli.models.reference import ModelRef, exists, without_secrets
 from qwen3cli.models.store import Entry, Origin, check_name
@@ -94,9 +94,9 @@ def convert(
         _check_remote(remote, quantization, wishes, output, dry_run=dry_run)
     source = checkpoint_source(remote) if remote is not None else str(_folder(checkpoint).absolute())
     if name is not None and not dry_run:
-        _check_place(session, name, source)
+        _check_place(session, name, source, wishes)
     with _found(session, remote, checkpoint, quantization, output) as found:
-        may_replace = partial(_check_same, source)
+        may_replace = partial(_check_same, source, wishes)
         job = Job(
             found.folder, found.origin, quantization, wishes, output, name, threads, may_replace, found.check
         )
@@ -126,19 +126,20 @@ def _check_remote(
         )
 
 
-def _check_place(session: Session, name: str, source: str) -> None:
+def _check_place(session: Session, name: str, source: str, wishes: Wishes) -> None:
     """Raise what would keep the model from getting its name."""
     session.store.check_place(name)
     entry = session.store.find(name)
     if entry is not None:
-        _check_same(source, entry)
+        _check_same(source, wishes, entry)
 
 
-def _check_same(source: str, entry: Entry) -> None:
-    """Raise `UsageError` for a model in the store that is of another checkpoint."""
-    if not is_from(entry, source) and not same_place(entry.origin.unchanged, source):
+def _check_same(source: str, wishes: Wishes, entry: Entry) -> None:
+    """Raise `UsageError` for a model in the store that is of another checkpoint, or has changes that would be lost."""
+    lost = entry.origin.changes and not changes_of(wishes)
+    if lost or not is_made_from(entry, source):
         raise UsageError(
-            f"the store has another model of the name `{entry.name}`, from {entry.origin.source}",
+            f"the store has another model of the name `{entry.name}`, from {entry.origin.shown}",
             f"choose another name, or remove that one with `{removal(entry.name)}`",
         )
 

@@ -27,7 +27,7 @@ _THINKING = {
 def list_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
     """A row for each model, and one for the demo."""
     rows = [
-        (e.name, size(e.facts.file_bytes), e.facts.quantization, _age(e.added), e.origin.source)
+        (e.name, size(e.facts.file_bytes), e.facts.quantization, _age(e.added), e.origin.shown)
         for e in entries
     ]
     return [*rows, (DEMO, "", "", "", "built in")]
@@ -40,6 +40,7 @@ def entry_json(entry: Entry, problem: QwenError | None = None) -> dict[str, Any]
         **_facts_json(entry.facts),
         "modified": datetime.fromtimestamp(entry.added, timezone.utc).isoformat(),
         "source": origin.source,
+        "changes": origin.changes,
         "revision": origin.revision,
         "sha256": list(origin.sha256),
         "license": origin.license,
@@ -101,7 +102,7 @@ class Described:
             ("license", self.license or "not said"),
         ]
         if self.entry:
-            rows.append(("source", self.entry.origin.source))
+            rows.append(("source", self.entry.origin.shown))
             rows.append(("revision", self.entry.origin.revision or "not said"))
             rows.append(("modified", _age(self.entry.added)))
         label = "file (external)" if self.entry and self.entry.external else "file"

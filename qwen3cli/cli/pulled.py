@@ -34,7 +34,7 @@ def replacing(pull: Pull, old: Entry) -> str:
     """What becomes of the model that has the name."""
     if not pull.as_before:
         was = old.facts.quantization
-        return f"`{pull.name}` is installed as {was} from {old.origin.source}: {pull.label} replaces it"
+        return f"`{pull.name}` is installed as {was} from {old.origin.shown}: {pull.label} replaces it"
     if not pull.listing.revision:
         return f"nobody says whether there is a newer `{pull.name}`: it is fetched again"
     return f"there is a newer `{pull.name}` (revision {pull.listing.revision[:12]}): it replaces yours"

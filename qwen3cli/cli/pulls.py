@@ -188,16 +188,18 @@ def _check_memory(session: Session, request: Request, pull: Pull) -> None:
     much = "too much for" if need > have else "too much to run well in"
     raise NotEnough(
         f"{what}, {much} this machine's {size(have)} of memory",
-        f"{_way_out(pull.member)}; `--force` downloads it all the same",
+        f"{_way_out(pull)}; `--force` downloads it all the same",
     )
 
 
-def _way_out(member: Member | None) -> str:
+def _way_out(pull: Pull) -> str:
     """What to take instead of a model that is too large for this machine."""
+    member = pull.member
     if member is None:
         return "`qwen3 plan 4b` shows what a model needs"
     best = make_plan(needs_of_family(member), _machine(), machines.LEAST_CONTEXT).best
-    if best is not None and best.fits and best.needs.quantization in GOOD:
+    usable = best is not None and best.fits and best.needs.quantization in GOOD
+    if best is not None and usable and best.needs.quantization != pull.label:
         return f"its {best.needs.quantization} fits: `qwen3 plan {member.name}` tells how to get it"
     smaller = smaller_member(member, _machine(), machines.LEAST_CONTEXT)
     return f"`qwen3 pull {smaller[0].name}` fits" if smaller else "`qwen3 plan 4b` shows what a model needs"

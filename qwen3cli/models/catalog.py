@@ -43,6 +43,11 @@ class Member:
         """Whether it is known to have no GGUF file of this quantization; of others its repository's listing tells."""
         return self.gguf is None or (self.name in _ONLY_Q8_0 and quantization.upper() != "Q8_0")
 
+    @property
+    def checkpoint_class(self) -> str:
+        """What `architectures` in its config.json names."""
+        return "Qwen3MoeForCausalLM" if self.experts else "Qwen3ForCausalLM"
+
     def unlike(self, facts: ModelFacts) -> str:
         """What a model is instead of this one, as far as its header tells; empty if nothing speaks against it.
 

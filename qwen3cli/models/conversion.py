@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
-from qwen3cli.models.catalog import FAMILY
+from qwen3cli.models.catalog import FAMILY, Member
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.reference import DEMO
 from qwen3cli.models.room import free_bytes
@@ -78,10 +78,11 @@ def check_wishes(recipe: str, wishes: Wishes, output: Path | None) -> None:
             raise UsageError(f"{recipe} needs an importance matrix for these types", hint)
 
 
-def check_folder(folder: Path, weights: Sequence[str] | None = None) -> None:
+def check_folder(folder: Path, weights: Sequence[str] = (), member: Member | None = None) -> list[str]:
     """Raise `InvalidFile` unless config.json in `folder` is that of a checkpoint that can be converted.
 
-    `weights` names the weight files that are still to come: then everything else must be there, and fit them.
+    `weights` names the weight files that are still to come: then everything else must be there, and fit them and the
+    `member`. Gives those of them that the index names, or all without an index.
     """
     from converters.checkpoint import indexed, read_config
     from converters.fp8 import find_blocks
@@ -92,14 +93,21 @@ def check_folder(folder: Path, weights: Sequence[str] | None = None) -> None:
         config = read_config(folder)
         find_architecture(config)
         find_blocks(config)
-        if weights is None:
-            return
+        if not weights:
+            return []
+        if member is not None and config.architecture != member.checkpoint_class:
+            raise InvalidFile(
+                f"`{folder}` is no {member.name}: it is a {config.architecture}",
+                "name the repository instead of the family member if that is what you want",
+            )
         tokenizer_entries(folder, config)
-        for name in indexed(folder):
+        named = indexed(folder)
+        for name in named:
             if name not in weights:
                 raise InvalidFile(
                     f"`{folder}` has no {name}, which its index names", "look for a whole copy of the model"
                 )
+        return named or list(weights)
 
 
 def plan_conversion(

@@ -97,14 +97,21 @@ class Claim:
 
     def _is_right(self, whole: Path, watch: Watch) -> bool:
         """Whether a file that an earlier run has left as whole still is; another is dropped."""
-        kind, _, expected = self._file.checksum.partition(":")
+        if self._adopted:
+            return True
+        known = self._file.checksum
+        if not known:
+            known, _, unchecked = self._places.remembered().partition(" ")
+            if unchecked:
+                watch.said(_unchecked(self._file.name))
+        kind, _, expected = known.partition(":")
         with translated(whole):
-            if self.sha256 is None:
-                self.sha256 = digest(whole, "sha256", watch)
-            if kind and not self._adopted and digest(whole, kind, watch) != expected:
-                self._places.clear("whole")
-                self.sha256 = None
+            if not kind or digest(whole, kind, watch) != expected:
+                self._places.clear("whole", "sum")
+                self.sha256 = self._file.sha256 and self._file.sha256.lower()
                 return False
+            if self.sha256 is None:
+                self.sha256 = expected if kind == "sha256" else digest(whole, "sha256", watch)
         return True
 
     def discard(self) -> None:
@@ -194,7 +201,7 @@ class Claim:
         kind, _, expected = wanted.partition(":")
         found = transfer.run(span, answer, {kind or "sha256", "sha256"})
         if not kind:
-            watch.said(f"nobody says what checksum `{name}` should have: only its size could be checked")
+            watch.said(_unchecked(name))
         elif found[kind] != expected:
             bad = partial.spoil()
             raise WrongBytes(
@@ -202,7 +209,13 @@ class Claim:
                 f"pull it again, perhaps from another source; what came is kept as {bad}",
             )
         self.sha256 = found["sha256"]
+        if not self._file.checksum:
+            self._places.remember(f"sha256:{self.sha256}{'' if kind else ' unchecked'}")
         return partial.commit()
+
+
+def _unchecked(name: str) -> str:
+    return f"nobody says what checksum `{name}` should have: only its size could be checked"
 
 
 def digest(path: Path, kind: str, watch: Watch) -> str:

@@ -29,7 +29,7 @@ from qwen3cli.models.http import Http, HttpRefusal
 from qwen3cli.models.installed import is_from
 from qwen3cli.models.naming import titled
 from qwen3cli.models.parts import is_weights
-from qwen3cli.models.placing import link_or_move
+from qwen3cli.models.placing import second_name
 from qwen3cli.models.pull import Pull
 from qwen3cli.models.room import check_disk, disk_of
 from qwen3cli.models.store import Entry, ModelStore, Origin
@@ -106,7 +106,7 @@ class Fetcher:
         """
         with unfinished(self._downloads) as fresh:
             folder = fresh / self._mark / titled(self.pull.listing.source)
-            with translated(folder):
+            with translated(self._downloads):
                 folder.mkdir(parents=True)
             try:
                 with self._claims() as claims:
@@ -123,7 +123,7 @@ class Fetcher:
         """Raise `UsageError` for a model of another repository that has got the name meanwhile."""
         if not is_from(entry, self.pull.listing.source):
             raise UsageError(
-                f"`{self.pull.name}` has just been installed from {entry.origin.source}",
+                f"`{self.pull.name}` has just been installed from {entry.origin.shown}",
                 "give this one another name with `--as NAME`",
             )
 
@@ -217,19 +217,19 @@ class Fetcher:
         try:
             for path in (path for path in claims if path not in weights):
                 self._place(path, claims[path], folder)
-            check_folder(folder, weights)
+            wanted = check_folder(folder, weights, self.pull.member)
         except InvalidFile:
             for claim in claims.values():
                 claim.discard()
             raise
-        for path in weights:
+        for path in wanted:
             self._place(path, claims[path], folder)
 
     def _place(self, path: str, claim: Claim, folder: Path) -> None:
         whole = self._fetched(path, claim)
-        with translated(folder):
+        with translated(self._downloads):
             (folder / path).parent.mkdir(exist_ok=True)
-            link_or_move(whole, folder / path)
+            second_name(whole, folder / path)
 
     def _fetched(self, path: str, claim: Claim) -> Path:
         """The file, from this machine if it is here under another name, else from the hub."""
@@ -292,7 +292,7 @@ class Fetcher:
         """The right to all files; while another process has them, how far that one is with all of them is shown."""
         claims: dict[str, Claim] = {}
         # In one order everywhere, or two pulls could wait for each other.
-        order = sorted(self._remote.items(), key=lambda item: (item[1].sha256 or "", item[1].url))
+        order = sorted(self._remote.items(), key=lambda item: item[1].places(self._downloads).key)
         with ExitStack() as stack:
             waiting = self._waiting()
             for path, remote in order:

@@ -22,7 +22,12 @@ def same_place(one: str, other: str) -> bool:
 
 
 def is_from(entry: Entry, source: str) -> bool:
-    """Whether a stored model came from this repository, in whatever quantization."""
+    """Whether a stored model came from this repository, in whatever quantization, and unchanged."""
+    return not entry.origin.changes and is_made_from(entry, source)
+
+
+def is_made_from(entry: Entry, source: str) -> bool:
+    """Whether a stored model was made from this repository or folder, whatever was changed on the way."""
     known = _plain(entry.origin.source)
     return known == _plain(source) or known.startswith(f"{_plain(source)}:")
 

@@ -11,7 +11,7 @@ from qwen3cli.errors import QwenError
 from qwen3cli.models.turns import discard_key
 from qwen3cli.models.workshop import sweep_alone
 
-_TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|map|whole|bad|lock)")
+_TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|map|whole|sum|bad|lock)")
 
 
 def sweep_downloads(folder: Path, older_than_s: float) -> None:

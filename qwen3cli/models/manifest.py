@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,6 @@ _ELSEWHERE = ("name", "path", "further", "file_bytes")
 _THINKING = ("", *(mode.value for mode in ThinkingMode))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_CHANGED = " + "
 _LIMIT = 1 << 18
 _MOST = 1 << 63
 _LONGEST, _LONGEST_SOURCE = 256, 4096
@@ -40,23 +39,20 @@ class Origin:
     """Where a model came from.
 
     `source` is a reference, a URL or an absolute path; `revision` the hub's commit, or an etag; `sha256` of each
-    file in order, () where nobody knows; `license` as its source names it.
+    file in order, () where nobody knows; `license` as its source names it; `changes` what was changed on the way, so
+    that it is not what a pull would bring.
     """
 
     source: str
     revision: str = ""
     sha256: tuple[str, ...] = ()
     license: str = ""
-
-    def changed(self, what: str) -> Origin:
-        """That of a model which was changed on the way, so that it is not what a pull would bring."""
-        return replace(self, source=f"{self.source}{_CHANGED}{what}")
+    changes: str = ""
 
     @property
-    def unchanged(self) -> str:
-        """The source without what was changed on the way."""
-        source, changed, _ = self.source.rpartition(_CHANGED)
-        return source if changed else self.source
+    def shown(self) -> str:
+        """The source as people read it, with what was changed."""
+        return f"{self.source} + {self.changes}" if self.changes else self.source
 
 
 @dataclass(frozen=True)
@@ -132,6 +128,7 @@ def write_manifest(path: Path, facts: ModelFacts, origin: Origin, parts: Sequenc
         "source": _clipped(origin.source, _LONGEST_SOURCE),
         "revision": _clipped(origin.revision),
         "license": _clipped(origin.license),
+        "changes": _clipped(origin.changes),
         "added": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **plain,
         "files": [
@@ -163,6 +160,7 @@ def _entry(data: Mapping[str, Any], folder: Path) -> Entry:
         _value(data["revision"], str),
         tuple(_digest(one["sha256"]) for one in data["files"] if "sha256" in one),
         _value(data["license"], str),
+        _value(data["changes"], str),
     )
     parts = tuple(map(_part, data["files"]))
     if not are_parts([part.place for part in parts]) or len({part.modified is None for part in parts}) != 1:

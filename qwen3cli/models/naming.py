@@ -23,19 +23,26 @@ def named(
     A model of another repository is never replaced: raises `UsageError` where only such names are left.
     """
     names = [wish] if wish is not None else _names(reference, listing, label)
+    installed = None
     for name in names:
         installed = store.find(name)
         if installed is None or is_from(installed, listing.source):
             return name, installed
+    place = f", from {installed.origin.shown}" if installed is not None else ""
     raise UsageError(
-        f"the store has another model of the name `{names[-1]}`",
+        f"the store has another model of the name `{names[-1]}`{place}",
         f"give this one another name with `--as NAME`, or remove that one with `{removal(names[-1])}`",
     )
 
 
 def titled(source: str) -> str:
     """What a checkpoint's folder is called, whose last part becomes the model's name, as of any checkpoint."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", source.rpartition("/")[2]).strip(".") or "model"
+    title = source.rpartition("/")[2]
+    if source.startswith("kaggle://"):
+        # OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION]
+        _, model, _, variation, *_ = [*source.removeprefix("kaggle://").split("/"), "", "", "", ""]
+        title = variation if variation[:1].isalpha() else f"{model}-{variation}"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", title).strip(".") or "model"
 
 
 def _names(reference: ModelRef, listing: Listing, label: str) -> list[str]:

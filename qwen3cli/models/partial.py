@@ -2,8 +2,9 @@
 
 For a KEY there are `KEY.part`, the bytes that came, each at its place; `KEY.map`, a line of JSON that says of what
 they are bytes, and then the CRC-32 of each chunk that is there, written after the chunk; `KEY.whole` once the file
-is whole and verified; and `KEY.bad`, the last file that was not what it should be. A kill costs what has come of the
-chunks that were under way. After a power cut a chunk may be missing that the map has: its CRC tells.
+is whole and verified, with its SHA-256 in `KEY.sum` if no listing has one; and `KEY.bad`, the last file that was not
+what it should be. A kill costs what has come of the chunks that were under way. After a power cut a chunk may be
+missing that the map has: its CRC tells.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Places:
     key: str
 
     def __getitem__(self, kind: str) -> Path:
-        """The file of that kind: `part`, `map`, `whole`, `bad` or `lock`."""
+        """The file of that kind: `part`, `map`, `whole`, `sum`, `bad` or `lock`."""
         return self.folder / f"{self.key}.{kind}"
 
     def held(self) -> int:
@@ -79,9 +80,21 @@ class Places:
                 latest = max(latest, self[kind].stat().st_mtime)
         return latest
 
+    def remember(self, note: str) -> None:
+        """Keep what is known of a file that will be whole: its SHA-256, where no listing tells."""
+        with _translated(self):
+            self["sum"].write_text(note, encoding="ascii")
+
+    def remembered(self) -> str:
+        """What was kept, or nothing."""
+        try:
+            return self["sum"].read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return ""
+
     def clear(self, *kinds: str) -> None:
         """Removes files, by default all but the lock; the map goes first: without it, the part is rubbish."""
-        for kind in kinds or ("map", "part", "whole", "bad"):
+        for kind in kinds or ("map", "part", "whole", "sum", "bad"):
             with _translated(self):
                 self[kind].unlink(missing_ok=True)
 

@@ -18,19 +18,20 @@ _CHECKPOINT = re.compile(
 """What a conversion reads besides weights; anything else of a checkpoint's repository is left there."""
 _WEIGHTS = ".safetensors"
 _INDEX = "model.safetensors.index.json"
-_SHARD = re.compile(r"[A-Za-z0-9._-]+-\d{5}-of-\d{5}\.safetensors")
+_WHOLE = "model.safetensors"
+_OTHER = re.compile(r"consolidated.*\.safetensors")
 
 
 def parts_of(listing: Listing) -> tuple[HubFile, ...]:
-    """The files of a checkpoint: what says how to read it, and the weights in one form, where there are several."""
+    """The files of a checkpoint: what says how to read it, and its weights.
+
+    Other forms of the same weights are left out as far as names tell; an index tells the rest once it is here.
+    """
     parts = [file for file in listing.files if is_weights(file.path) or _CHECKPOINT.fullmatch(file.path)]
     names = {file.path for file in parts}
-    forms = (_INDEX in names, _SHARD), ("model" + _WEIGHTS in names, re.compile(r"model\.safetensors"))
-    for there, form in forms:
-        kept = [file for file in parts if not is_weights(file.path) or form.fullmatch(file.path)]
-        if there and any(is_weights(file.path) for file in kept):
-            return tuple(kept)
-    return tuple(parts)
+    if _INDEX not in names and _WHOLE in names:
+        return tuple(file for file in parts if file.path == _WHOLE or not is_weights(file.path))
+    return tuple(file for file in parts if _INDEX not in names or not _OTHER.fullmatch(file.path))
 
 
 def is_weights(path: str) -> bool:

@@ -48,6 +48,16 @@ def link_or_move(source: Path, target: Path) -> None:
         _copy_file(source, target)
 
 
+def second_name(source: Path, target: Path) -> None:
+    """A second name for a file that stays where it is; a second file where there are no names to be had."""
+    if _linked(source, target):
+        return
+    try:
+        target.symlink_to(source.absolute())
+    except OSError:
+        _copy_file(source, target)
+
+
 @contextmanager
 def brought(files: Sequence[Path], fresh: Path, names: Sequence[str]) -> Generator[list[Path]]:
     """The files in `fresh`, from where the block installs them; only then they are taken away from where they were.

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from converters.disk import lacks_entries, lock
+from converters.disk import lacks_entries, lock, means_nothing
 from qwen3cli.errors import NotEnough, QwenError, is_disk_full
 
 _UNFINISHED = ".unfinished-"
 _LOCK = ".lock"
+_FORGOTTEN_S = 7 * 86_400
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _READING = os.O_RDONLY | _NO_LINK | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """Opened without waiting: a named pipe in a file's place would hang every listing."""
@@ -143,6 +145,9 @@ def _sweep_unlocked(mark: Path) -> None:
     descriptor = os.open(mark, os.O_RDWR | _NO_LINK)
     try:
         if lock(descriptor):
+            # Where locks mean nothing, its owner may be at work.
+            if means_nothing(mark) and time.time() - os.fstat(descriptor).st_mtime < _FORGOTTEN_S:
+                return
             _erase(mark.with_suffix(""))
             mark.unlink(missing_ok=True)
     finally:

@@ -123,10 +123,13 @@ def test_what_was_changed_on_the_way_is_not_what_a_pull_brings(home: Home, made:
             done = home("convert", NAME, *wishes, HF_ENDPOINT=hub.url)
             assert done.returncode == 0, done.stderr
         merged = home.bytes_of("m")
-        assert home.store.get("m").origin.source == f"{NAME} + adapter rhymes"
+        assert home.store.get("m").origin.changes == "adapter rhymes"
         assert home("show", NAME).returncode == 3
         done = home("pull", NAME, "-q", "q8_0", "--as", "m", HF_ENDPOINT=hub.url)
         assert (done.returncode, home.bytes_of("m")) == (2, merged), done.stderr
+        done = home("convert", NAME, "--as", "m", HF_ENDPOINT=hub.url)
+        assert (done.returncode, home.bytes_of("m")) == (2, merged), done.stderr
+        assert f"from {NAME} + adapter rhymes" in done.stderr
     assert f"{NAME} + adapter rhymes" in home("show", "m").stdout
 
 
@@ -176,6 +179,84 @@ def test_what_small_files_tell_is_said_before_the_weights_come(home: Home, made:
         assert home.left() == []
 
 
+def test_the_index_says_which_weights_are_fetched(home: Home, made: Callable[..., Path]) -> None:
+    folder = made("x", Model(shards=2))
+    first, last = sorted(path.name for path in folder.glob("*.safetensors"))
+    index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+    index["weight_map"] = {
+        name: "extra.safetensors" if file == last else file for name, file in index["weight_map"].items()
+    }
+    (folder / last).rename(folder / "extra.safetensors")
+    (folder / first).rename(folder / "first.safetensors")
+    index["weight_map"] = {
+        name: "first.safetensors" if file == first else file for name, file in index["weight_map"].items()
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    files = without_files(folder) | {"unused.safetensors": b"x" * 100}
+    repository = Repository(NAME, files)
+    with Hub(repository) as hub:
+        done = home("pull", NAME, "-q", "bf16", "--as", "m", HF_ENDPOINT=hub.url)
+        assert done.returncode == 0, done.stderr
+        digest = repository.sha256("unused.safetensors")
+        assert not [one for one in hub.storage.server.asked() if digest in one.request.target]
+    assert home.bytes_of("m") == expected(folder, "bf16")
+    assert home.left() == []
+
+
+@pytest.mark.parametrize("names", ["no links", "no names"])
+def test_without_second_names_a_stop_costs_no_more(
+    home: Home, made: Callable[..., Path], tmp_path: Path, names: str
+) -> None:
+    refusing = "def refuse(*_, **__): raise PermissionError(1, 'Operation not permitted')\n"
+    hook = f"import os\n{refusing}os.link = refuse\n"
+    (tmp_path / "sitecustomize.py").write_text(
+        hook + ("os.symlink = refuse\n" if names == "no names" else ""), encoding="utf-8"
+    )
+    folder = made("x", Model(shards=2))
+    last = sorted(folder.glob("*.safetensors"))[-1].name
+    repository = repository_of(folder, NAME)
+    with Hub(repository) as hub:
+        environ = {"HF_ENDPOINT": hub.url, "PYTHONPATH": str(tmp_path)}
+        hub.storage.server.inject(refuse(404), repository.sha256(last))
+        assert home("pull", NAME, "-q", "bf16", "--as", "m", **environ).returncode != 0
+        hub.storage.server.heal()
+        before = hub.storage.server.sent()
+        done = home("pull", NAME, "-q", "bf16", "--as", "m", **environ)
+        assert done.returncode == 0, done.stderr
+        assert hub.storage.server.sent() - before == (folder / last).stat().st_size
+    assert home.bytes_of("m") == expected(folder, "bf16")
+    assert home.left() == []
+
+
+def test_one_that_is_up_to_date_keeps_what_a_stopped_one_has_fetched(
+    home: Home, made: Callable[..., Path]
+) -> None:
+    folder = made("x", Model(shards=2))
+    last = sorted(folder.glob("*.safetensors"))[-1].name
+    repository = repository_of(folder, NAME)
+    with Hub(repository) as hub:
+        assert home("pull", NAME, "-q", "bf16", "--as", "m", HF_ENDPOINT=hub.url).returncode == 0
+        time.sleep(2.1)  # Manifests have whole seconds.
+        hub.storage.server.inject(refuse(404), repository.sha256(last))
+        assert home("pull", NAME, "-q", "f16", "--as", "n", HF_ENDPOINT=hub.url).returncode != 0
+        hub.storage.server.heal()
+        before = hub.storage.server.sent()
+        assert "up to date" in home("pull", NAME, "-q", "bf16", "--as", "m", HF_ENDPOINT=hub.url).stderr
+        assert home("pull", NAME, "-q", "f16", "--as", "n", HF_ENDPOINT=hub.url).returncode == 0
+        assert hub.storage.server.sent() - before == (folder / last).stat().st_size
+
+
+def test_one_name_at_once_is_one_conversion(home: Home, made: Callable[..., Path]) -> None:
+    with Hub(repository_of(made("x"), NAME)) as hub, ThreadPoolExecutor(3) as pool:
+        hub.storage.server.inject(slow(1 << 20))
+        wishes = ("pull", NAME, "-q", "bf16", "--as", "m", "--json")
+        runs = [pool.submit(home, *wishes, HF_ENDPOINT=hub.url) for _ in range(3)]
+        done = [run.result() for run in runs]
+    assert [one.returncode for one in done] == [0, 0, 0], [one.stderr for one in done]
+    assert sum('"tensors"' in one.stdout for one in done) == 1
+    assert home.left() == []
+
+
 def test_only_one_form_of_the_weights_is_fetched(home: Home, made: Callable[..., Path]) -> None:
     folder = made("x")
     files = without_files(folder) | {"consolidated.safetensors": b"x" * 100}
@@ -216,7 +297,8 @@ def test_a_checkpoint_of_another_kind_is_no_member(home: Home, made: Callable[..
         for place in (("--as", "m"), ("-o", str(output))):
             done = home("convert", "30b-a3b", *place, HF_ENDPOINT=hub.url)
             assert done.returncode == 4, done.stderr
-            assert "is no 30b-a3b: it is a dense model" in done.stderr
+            assert "is no 30b-a3b: it is a Qwen3ForCausalLM" in done.stderr
+        assert hub.storage.server.sent() < 1 << 20
     assert not output.exists()
     assert home.store.entries() == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 from collections.abc import Generator
@@ -247,3 +248,21 @@ def test_a_file_of_another_version_is_another_file(shop: Shop, tmp_path: Path) -
         file = replace(shop.put("/m.gguf", data, f'"{version}"'), sha256=None, version=version)
         with Http(HASTE) as http:
             assert download(http, file, tmp_path, Watcher()).read_bytes() == data
+
+
+@pytest.mark.parametrize("digest", ["", "said"])
+def test_what_nobody_lists_is_hashed_all_the_same(shop: Shop, tmp_path: Path, digest: str) -> None:
+    data = some_bytes(SMALL)
+    said = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    headers = {"repr_digest": f"sha-256=:{said}:"} if digest else {}
+    file = replace(shop.put("/m.gguf", data, **headers), sha256=None, version="1")
+    with Http(HASTE) as http:
+        whole, first = download(http, file, tmp_path, watch := Watcher()), SMALL
+        assert ("nobody says" in " ".join(watch.says)) == (not digest)
+        assert download(http, file, tmp_path, again := Watcher()) == whole
+        # That nobody vouches for it is said each time.
+        assert ("nobody says" in " ".join(again.says)) == (not digest)
+        assert shop.sent() == first
+        whole.write_bytes(data[:-1] + b"?")
+        assert download(http, file, tmp_path, Watcher()).read_bytes() == data
+        assert shop.sent() == 2 * first

@@ -200,7 +200,7 @@ def test_a_listing_cannot_name_files(shop: Shop, tmp_path: Path, sha256: str, si
         assert list(tmp_path.iterdir()) == []
     else:
         fetch(file, tmp_path / "downloads")
-        assert lying(tmp_path / "downloads") == ["whole"]
+        assert lying(tmp_path / "downloads") == ["sum", "whole"]
 
 
 def test_two_files_of_the_same_bytes(shop: Shop, tmp_path: Path) -> None:
