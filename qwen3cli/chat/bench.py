@@ -128,6 +128,16 @@ class ResourceView(Protocol):
         """Its address there."""
         ...
 
+    @property
+    def name(self) -> str:
+        """What its server calls it."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What its server says of it."""
+        ...
+
 
 class Bench(Protocol):
     """The tools of a chat, for a person to look at and switch. Each call may take as long as a server takes."""

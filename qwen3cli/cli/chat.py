@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +15,14 @@ from qwen3cli.cli.desk import ChatDesk
 from qwen3cli.cli.opening import RunOptions, default_model, is_model, opener
 from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
-from qwen3cli.cli.wishes import ToolWishes, choice_of, format_of, wanted_tools
+from qwen3cli.cli.wishes import ToolWishes, answer_check, choice_of, format_of, wanted_tools
 from qwen3cli.errors import ExitCode, UsageError
 from qwen3cli.machine import KV_TYPES, MOST_THREADS, MOST_TOKENS
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.renderer import turn_renderer
+
+if TYPE_CHECKING:
+    from qwen3cli.cli.answers import AnswerCheck
 
 
 def chat(
@@ -124,6 +127,7 @@ def chat(
     text = gather_prompt(session.console, words or [], prompt, prompt_file, read_stdin=not no_stdin)
     if text is None:
         _require_terminal(session)
+    check = answer_check(settings.format)
     wishes = ToolWishes(tools, mcp, settings.tool_choice, everything=yes, repl=text is None, raw=raw)
     desk = _desk(session, model, options, settings, system, wishes)
     try:
@@ -132,9 +136,13 @@ def chat(
         if text is None:
             code = _repl(session, desk, hide_thinking=hide_thinking)
         else:
-            code = _one_shot(session, desk, text, show_thinking=show_thinking, hide_thinking=hide_thinking)
+            code = _one_shot(
+                session, desk, text, check, show_thinking=show_thinking, hide_thinking=hide_thinking
+            )
     finally:
         desk.close()
+        if check is not None:
+            check.close()
     raise typer.Exit(int(code))
 
 
@@ -169,7 +177,13 @@ def _desk(
 
 
 def _one_shot(
-    session: Session, desk: ChatDesk, text: str, *, show_thinking: bool, hide_thinking: bool
+    session: Session,
+    desk: ChatDesk,
+    text: str,
+    check: AnswerCheck | None,
+    *,
+    show_thinking: bool,
+    hide_thinking: bool,
 ) -> ExitCode:
     renderer = turn_renderer(
         session.console,
@@ -183,10 +197,14 @@ def _one_shot(
         with cancelling(desk.cancel, desk.allow):
             for event in desk.say(text):
                 renderer.show(event)
+                if check is not None:
+                    check.hear(event)
                 if isinstance(event, TurnEnded) and event.finish in ("interrupted", "context"):
                     code = ExitCode.INTERRUPTED if event.finish == "interrupted" else ExitCode.CONTEXT_FULL
     finally:
         renderer.close()
+    if check is not None:
+        check.check()
     return code
 
 

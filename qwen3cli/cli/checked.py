@@ -54,7 +54,8 @@ def check_servers(session: Session, names: Sequence[str], extra: Path | None) ->
         raise typer.Exit(int(ExitCode.TOOLS_FAILED))
     if broken:
         listed = ", ".join(f"`{name}`" for name in broken)
-        raise ToolsFailed(f"{len(broken)} of {len(ordered)} servers do not work: {listed}")
+        do = "does" if len(broken) == 1 else "do"
+        raise ToolsFailed(f"{len(broken)} of {len(ordered)} servers {do} not work: {listed}")
 
 
 def _chosen(candidates: Sequence[Candidate], names: Sequence[str]) -> list[Candidate]:
@@ -127,7 +128,7 @@ def _show(session: Session, outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         status = outcome.status
         if not outcome.works and status.lines:
-            session.console.notice(f"the last lines of `{status.log}`:\n" + "\n".join(status.lines))
+            session.console.talk(f"What `{status.name}` wrote is in {status.log}")
 
 
 def _row(outcome: _Outcome) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def _show(console: Console, question: Question) -> None:
     tool, server = question.tool, question.server
     runs = server.url or " ".join([server.command, *server.args])
     console.fresh_line()
-    say(console, f"The model wants to call `{visible(tool.label)}` of the server that is:", "bold")
+    say(console, f"The model wants to call `{visible(tool.label)}` of the server that runs as:", "bold")
     # Not wrapped, so that it is what runs, letter by letter.
     console.err.write(f"  {visible(runs)}\n")
     if question.changed:

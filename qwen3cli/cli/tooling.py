@@ -39,10 +39,11 @@ _SHARE = 0.25
 _ATTACHMENT = re.compile(r"(?<!\S)@([A-Za-z0-9_-]{1,64}):(\S+)")
 
 
-def open_tooling(session: Session, extra: Path | None, *, everything: bool) -> Tooling | None:
+def open_tooling(session: Session, extra: Path | None, *, everything: bool, strict: bool) -> Tooling | None:
     """The tools of the servers that are configured for this folder, starting; None where none are.
 
-    `everything` is the person's word that every call may run.
+    `everything` is the person's word that every call may run. Unless `strict`, servers whose variables are not set are
+    left out.
     """
     console = session.console
     can_ask = not session.as_json
@@ -53,6 +54,7 @@ def open_tooling(session: Session, extra: Path | None, *, everything: bool) -> T
         console.environ,
         project_question(console) if can_ask else None,
         input_question(console) if can_ask else None,
+        strict=strict,
     )
     for line in gathered.notices:
         session.notice(line)

@@ -13,6 +13,7 @@ from qwen3cli.cli.session import Session
 from qwen3cli.errors import InvalidFile, ToolsFailed, UsageError
 
 if TYPE_CHECKING:
+    from qwen3cli.cli.answers import AnswerCheck
     from qwen3cli.cli.tooling import Tooling
 
 _PROJECT_FILE = ".mcp.json"
@@ -43,8 +44,10 @@ class ToolWishes:
             raise UsageError(f"`--no-tools` and `{asks}` contradict each other", "leave one of them out")
         if self.asked and self.choice == "none":
             raise UsageError("`--tool-choice none` contradicts the wish for tools", "leave one of them out")
-        if self.asked and self.raw:
+        if self.raw and (self.asked or self.everything):
             raise UsageError("`--raw` completes text, without tools", "leave it out")
+        if self.everything and not self.repl and not self.asked:
+            raise UsageError("`--yes` allows tool calls, and no tools are asked for", "add `--tools`")
 
 
 def wanted_tools(session: Session, wishes: ToolWishes) -> Tooling | None:
@@ -57,7 +60,7 @@ def wanted_tools(session: Session, wishes: ToolWishes) -> Tooling | None:
     # Takes 100 ms, and most chats have no servers.
     from qwen3cli.cli.tooling import open_tooling
 
-    tools = open_tooling(session, wishes.extra, everything=wishes.everything)
+    tools = open_tooling(session, wishes.extra, everything=wishes.everything, strict=wishes.asked)
     if tools is None and wishes.choice == "required":
         raise ToolsFailed("a tool call is demanded, and no server is configured", _HOW_TO_ADD)
     if tools is None and wishes.asked:
@@ -97,6 +100,16 @@ def format_of(text: str | None) -> Mapping[str, Any] | None:
     if not isinstance(schema, dict):
         raise InvalidFile(f"`{path}` is no JSON Schema: it must be an object")
     return schema  # pyright: ignore[reportUnknownVariableType]
+
+
+def answer_check(schema: Mapping[str, Any] | None) -> AnswerCheck | None:
+    """Who judges answers by the schema of `--format`; raises `InvalidFile` for a schema that is none."""
+    if schema is None:
+        return None
+    # Starts a process.
+    from qwen3cli.cli.answers import AnswerCheck
+
+    return AnswerCheck(schema)
 
 
 def _are_configured(session: Session) -> bool:

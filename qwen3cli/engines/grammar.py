@@ -92,7 +92,7 @@ class _Writer:
             values = Values(self.rules, self._strings, schema)
             ref = values.value(wanted)
         except Unsupported as refusal:
-            self._notices[tool] = f"{what} cannot be held to their schema while the model writes: {refusal}"
+            self._notices[tool] = f"{what} cannot be held to the schema while the model writes: {refusal}"
             return Values(self.rules, self._strings, {}).value(_ANY_OBJECT if tool else {})
         if values.loose:
             left = ", ".join(values.loose)

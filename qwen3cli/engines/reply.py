@@ -183,7 +183,8 @@ class ReplyParser:
             events.append(ToolCalled(call))
             return
         events.append(Text(CALL_OPEN + self._pending + close))
-        events.append(Notice("the model wrote a tool call that cannot be read; it is shown as text"))
+        what = "wrote a tool call that cannot be read" if close else "ended in the middle of a tool call"
+        events.append(Notice(f"the model {what}; it is shown as text"))
 
 
 class _Quotes:

@@ -12,6 +12,7 @@ from qwen3cli.errors import UsageError
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.figures import call_words
 from qwen3cli.terminal.sanitise import sanitise_line
+from qwen3cli.terminal.wrap import clip
 
 PREFIX = "mcp:"
 _VERBS = ("enable", "disable", "show", "reconnect")
@@ -125,15 +126,37 @@ def _list(seat: Seat, bench: Bench) -> None:
         seat.console.talk("No server offers a tool now.")
         return
     seat.console.result("\n")
-    rows = [(_mark(one), sanitise_line(one.label), f"{one.tokens:,}", _sentence(one)) for one in tools]
+    rows = [
+        (_mark(one), sanitise_line(one.label), f"{one.tokens:,}", _line_of(one.description)) for one in tools
+    ]
     seat.console.table(rows, (" ", "TOOL", "TOKENS", "WHAT IT SAYS IT DOES"), right=(2,), squeezed=(3,))
     if any(not one.enabled or not one.offered for one in tools):
-        seat.console.talk("- is disabled, ? has to be searched for by the model.")
+        seat.console.talk("- is disabled or denied, ? has to be searched for by the model.")
+    _list_others(seat, bench)
+
+
+def _list_others(seat: Seat, bench: Bench) -> None:
+    """What servers offer besides tools, as it is typed."""
+    prompts = [
+        (f"/{PREFIX}{one.server}:{sanitise_line(one.name)}", _line_of(one.description))
+        for one in bench.prompts()
+    ]
+    resources = [
+        (f"@{one.server}:{sanitise_line(one.uri)}", _line_of(one.description or one.name))
+        for one in bench.resources()
+    ]
+    for title, rows in (("PROMPT", prompts), ("RESOURCE, FOR A MESSAGE", resources)):
+        if rows:
+            seat.console.result("\n")
+            seat.console.table(rows, (title, "WHAT IT IS"), squeezed=(1,))
 
 
 def _list_servers(seat: Seat, servers: Sequence[ServerView]) -> None:
-    rows = [(one.name, one.state, f"{one.tools:,}", sanitise_line(one.reason)) for one in servers]
-    seat.console.table(rows, ("SERVER", "STATE", "TOOLS", "WHY"), right=(2,), squeezed=(3,))
+    rows = [[one.name, one.state, f"{one.tools:,}", sanitise_line(one.reason)] for one in servers]
+    header = ["SERVER", "STATE", "TOOLS", "WHY"]
+    if not any(one.reason for one in servers):
+        rows, header = [row[:3] for row in rows], header[:3]
+    seat.console.table(rows, header, right=(2,), squeezed=(3,) if len(header) > 3 else ())
     for one in servers:
         if one.state == "failed":
             seat.console.talk(f"What {one.name} wrote is in {one.log}")
@@ -162,5 +185,7 @@ def _mark(tool: ToolView) -> str:
     return "*" if tool.offered else "?"
 
 
-def _sentence(tool: ToolView) -> str:
-    return sanitise_line(" ".join(tool.description.split()))
+def _line_of(text: str) -> str:
+    """The beginning of untrusted text, on one line."""
+    line = sanitise_line(" ".join(text.split()))
+    return clip(line, _LONGEST, "...")

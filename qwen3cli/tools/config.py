@@ -93,18 +93,27 @@ def gather(
     environ: Mapping[str, str],
     ask_project: AskProject | None = None,
     ask_input: AskInput | None = None,
+    *,
+    strict: bool = True,
 ) -> Gathered:
     """The servers to be used in this folder; raises like `read_servers`.
 
-    A project's file that nobody can be asked about, or that cannot be read, is not used, which a notice says.
+    A project's file that nobody can be asked about, or that cannot be read, is not used, which a notice says. Unless
+    `strict`, neither is a server whose variables are not set: nobody has asked for it just now.
     """
     found = find(paths, Where(environ, working_directory, ask_input), extra, ask_project)
     used = [one for one in found.candidates if one.state == "on"]
-    return Gathered(
-        tuple(one.resolver.resolve(one.listed) for one in used),
-        frozenset(one.name for one in used if one.kind == "user" and one.listed.trusted),
-        found.notices,
-    )
+    servers: list[ServerConfig] = []
+    notices = list(found.notices)
+    for one in used:
+        try:
+            servers.append(one.resolver.resolve(one.listed))
+        except UsageError as error:
+            if strict:
+                raise
+            notices.append(f"the server `{one.name}` is left out: {error.message}")
+    trusted = frozenset(one.name for one in used if one.kind == "user" and one.listed.trusted)
+    return Gathered(tuple(servers), trusted, tuple(notices))
 
 
 def find(paths: Paths, where: Where, extra: Path | None, ask_project: AskProject | None) -> Found:

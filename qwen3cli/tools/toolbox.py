@@ -180,7 +180,13 @@ class Toolbox:
         return self._catalogue.known(self._host.tools(), self._count)
 
     def _enabled(self) -> list[Known]:
-        return [one for one in self._known() if one.label not in self._disabled]
+        """What the model may have; what may never run would only take its context."""
+        return [
+            one
+            for one in self._known()
+            if one.label not in self._disabled
+            and not any(fnmatchcase(one.label, glob) for glob in self._settings.deny)
+        ]
 
     def _labels(self, which: str) -> list[str]:
         known = self._known()
@@ -204,8 +210,9 @@ class Toolbox:
 
     def _say_searching(self, known: Sequence[Known]) -> None:
         total = sum(one.tokens for one in known)
+        tools = "1 tool" if len(known) == 1 else f"{len(known)} tools"
         self._tell(
-            f"{len(known)} tools would take {total:,} of the context's {self._context_size:,} tokens, so the model"
+            f"{tools} would take {total:,} of the context's {self._context_size:,} tokens, so the model"
             f" searches for tools with `{FIND}`; `search` in config.toml, or disabling some with `/tools`, changes that"
         )
 

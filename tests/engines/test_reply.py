@@ -13,6 +13,7 @@ from qwen3cli.chat.messages import ToolCall
 from qwen3cli.engines.reply import TAGS, ReplyEvent, ReplyParser, _Quotes  # pyright: ignore[reportPrivateUsage]
 
 BROKEN = Notice("the model wrote a tool call that cannot be read; it is shown as text")
+CUT = Notice("the model ended in the middle of a tool call; it is shown as text")
 LOOK = '<tool_call>\n{"name": "look", "arguments": {"at": "the sky"}}\n</tool_call>'
 LOOKED = ToolCalled(ToolCall("look", {"at": "the sky"}))
 
