@@ -170,6 +170,10 @@ class Bench(Protocol):
         """What the servers offer as beginnings of conversations."""
         ...
 
+    def known_prompts(self) -> Sequence[PromptView]:
+        """Those that are known already; returns at once."""
+        ...
+
     def prompt(self, server: str, name: str, arguments: Mapping[str, str]) -> Sequence[Message]:
         """The messages of a prompt."""
         ...

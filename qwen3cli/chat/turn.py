@@ -22,6 +22,7 @@ from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings, Engine, GenerateRequest, ToolHost
 from qwen3cli.chat.rounds import Repeats, Round
 from qwen3cli.chat.thinking import ADVISED_BUDGET, ThinkingMode, hard_switch, will_think
+from qwen3cli.errors import Interrupted
 
 
 class _Reply:
@@ -146,12 +147,20 @@ class _Loop:
                 yield TurnEnded(ended.finish, self._total)
                 return
             finish = yield from self._run_tools(tools, reply.calls, ended.stats)
-            if finish is None and not tools.goes_on(number):
-                yield Notice(f"the model called tools {number} times in a row; stopped")
-                finish = "length"
+            if finish is None:
+                finish = self._stopped_at(tools, number)
+            if finish == "stop" and not self._failed.hopeless:
+                yield Notice(f"the model has called tools in {number} rounds without an answer; stopped")
             if finish is not None:
                 yield TurnEnded(finish, self._total)
                 return
+
+    def _stopped_at(self, tools: ToolHost, rounds: int) -> Finish | None:
+        """How the turn ends because it has called tools for so long; None if it goes on."""
+        try:
+            return None if tools.goes_on(rounds) else "stop"
+        except Interrupted:
+            return "interrupted"
 
     def _generate(self, reply: _Reply, *, first: bool) -> Iterator[Event]:
         """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""

@@ -128,7 +128,10 @@ def chat(
     if text is None:
         _require_terminal(session)
     check = answer_check(settings.format)
-    wishes = ToolWishes(tools, mcp, settings.tool_choice, everything=yes, repl=text is None, raw=raw)
+    formatted = settings.format is not None
+    wishes = ToolWishes(
+        tools, mcp, settings.tool_choice, everything=yes, repl=text is None, raw=raw, formatted=formatted
+    )
     desk = _desk(session, model, options, settings, system, wishes)
     try:
         for line in desk.opening_notices():

@@ -144,8 +144,8 @@ class ChatDesk:
             lines.append("the system prompt is not used: text is completed as it stands")
         return lines
 
-    def say(self, text: str) -> Iterator[Event]:
-        """One turn; see `run_turn`."""
+    def say(self, text: str, *, typed: bool = True) -> Iterator[Event]:
+        """One turn; see `run_turn`. What nobody `typed` attaches no resources."""
         messages = self._with(text)
         for line in advice(self._settings, thinking=thinks_next(self._engine, self._settings, messages)):
             if line not in self._told:
@@ -155,8 +155,11 @@ class ChatDesk:
         content = messages[-1].content
         if tools is not None:
             yield from tools.starting()
-            if self._attaches:
-                content = tools.attached(content)
+            if tools.waited_enough:
+                # Ctrl-C meant the servers, not the message.
+                self._engine.allow()
+            if self._attaches and typed:
+                content = tools.attached(content, self._engine.context_size - self.context_used)
             if self._settings.tool_choice == "required":
                 tools.demand()
         try:
@@ -197,10 +200,15 @@ class ChatDesk:
 
 
 def _check(settings: ChatSettings, facts: ModelFacts, engine: Engine) -> None:
-    """Raise `UsageError` for a thinking switch that this model, or completing text, does not have."""
+    """Raise `UsageError` for what this model, or completing text, does not have."""
+    completes = _completes(settings, facts, engine)
+    if completes and settings.format is not None:
+        raise UsageError("text is completed without a format", "leave out `--format`, or take a chat model")
+    if completes and settings.tool_choice == "required":
+        raise UsageError("text is completed without tools", "leave out `--tool-choice`, or take a chat model")
     if settings.thinking is None:
         return
-    if _completes(settings, facts, engine):
+    if completes:
         if settings.thinking:
             raise UsageError("text is completed without thinking", "leave out `--think`")
     else:

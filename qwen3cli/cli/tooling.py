@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _START_S = 30.0
 _LOOK_S = 0.1
-_SHARE = 0.25
-"""Of the free context, what an attached resource may take."""
+_PUNCTUATION = ".,;:!?)]}\"'。，；：！？）」”"
+"""What ends a sentence rather than an address."""
 _ATTACHMENT = re.compile(r"(?<!\S)@([A-Za-z0-9_-]{1,64}):(\S+)")
 
 
@@ -89,6 +89,10 @@ class Tooling:
         self._box: Toolbox | None = None
         self._engine: Engine | None = None
         self._stopped = False
+        self._given_up: set[str] = set()
+        self._known_prompts: Sequence[RemotePrompt] | None = None
+        self.waited_enough = False
+        """Whether the person has just stopped the waiting for servers."""
         self._host.start()
 
     def use(self, engine: Engine) -> None:
@@ -110,12 +114,15 @@ class Tooling:
 
     def starting(self) -> Iterator[Event]:
         """Wait for the servers, as long as they may take; a person may stop that, and chats without the late ones."""
-        self._stopped = False
+        self._stopped = self.waited_enough = False
         for _ in range(round(_START_S / _LOOK_S)):
-            late = [one.name for one in self._host.status() if one.state == "starting"]
+            late = {one.name for one in self._host.status() if one.state == "starting"} - self._given_up
+            if self._stopped:
+                self._given_up |= late
+                self.waited_enough = True
             if not late or self._stopped:
                 break
-            yield Working(f"starting {', '.join(late)}")
+            yield Working(f"starting {', '.join(sorted(late))}")
             yield from self.visits()
             self._host.wait(_LOOK_S)
 
@@ -145,14 +152,16 @@ class Tooling:
                 "`qwen3 mcp check` shows what is wrong with the servers",
             )
 
-    def attached(self, text: str) -> str:
-        """The message with the contents of the resources that it names as `@server:uri`, below it."""
+    def attached(self, text: str, free: int) -> str:
+        """The message with the contents of the resources that it names as `@server:uri`, below it.
+
+        Each takes at most its share of the `free` tokens of the context.
+        """
         names = {server.name for server in self._servers}
-        found = [match for match in _ATTACHMENT.finditer(text) if match[1] in names]
-        parts = [text]
-        for server, uri in dict.fromkeys((match[1], match[2]) for match in found):
-            parts.append(f"{uri}:\n{self._resource(server, uri)}")
-        return "\n\n".join(parts)
+        found = [(match[1], match[2].rstrip(_PUNCTUATION)) for match in _ATTACHMENT.finditer(text)]
+        wanted = list(dict.fromkeys(one for one in found if one[0] in names))
+        room = round(free * self._settings.result_share) // max(1, len(wanted))
+        return "\n\n".join([text, *(f"{uri}:\n{self._resource(name, uri, room)}" for name, uri in wanted)])
 
     def tools(self) -> list[ToolSpec]:
         """The tools on offer now."""
@@ -203,7 +212,15 @@ class Tooling:
 
     def prompts(self) -> Sequence[RemotePrompt]:
         """What the servers offer as beginnings of conversations."""
-        return self._host.prompts()
+        self._known_prompts = self._host.prompts()
+        return self._known_prompts
+
+    def known_prompts(self) -> Sequence[RemotePrompt]:
+        """Those that have been asked for already; the first time, they are, and nobody waits for it."""
+        if self._known_prompts is None:
+            self._known_prompts = ()
+            threading.Thread(target=self.prompts, name="prompts", daemon=True).start()
+        return self._known_prompts
 
     def prompt(self, server: str, name: str, arguments: Mapping[str, str]) -> Sequence[Message]:
         """The messages of a prompt; the last one is the person's."""
@@ -228,7 +245,7 @@ class Tooling:
         assert self._box is not None, "used before `use`"
         return self._box
 
-    def _resource(self, server: str, uri: str) -> str:
+    def _resource(self, server: str, uri: str, room: int) -> str:
         assert self._engine is not None, "used before `use`"
         results = Results(self._folder / "results")
         label = f"{server}-resource"
@@ -236,7 +253,6 @@ class Tooling:
             text = results.text(label, self._host.read(server, uri))
         except QwenError as error:
             raise UsageError(f"`@{server}:{uri}` cannot be attached: {error.message}", error.hint) from None
-        room = round(self._engine.context_size * _SHARE)
         return results.fitting(label, text, room, self._engine.count_tokens)
 
 

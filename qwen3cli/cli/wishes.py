@@ -31,6 +31,7 @@ class ToolWishes:
     everything: bool
     repl: bool
     raw: bool
+    formatted: bool = False
 
     @property
     def asked(self) -> bool:
@@ -44,6 +45,8 @@ class ToolWishes:
             raise UsageError(f"`--no-tools` and `{asks}` contradict each other", "leave one of them out")
         if self.asked and self.choice == "none":
             raise UsageError("`--tool-choice none` contradicts the wish for tools", "leave one of them out")
+        if self.raw and self.formatted:
+            raise UsageError("`--raw` completes text, without a format", "leave out `--format`")
         if self.raw and (self.asked or self.everything):
             raise UsageError("`--raw` completes text, without tools", "leave it out")
         if self.everything and not self.repl and not self.asked:

@@ -27,8 +27,8 @@ CONTINUATION = "... "
 class ReplDesk(Desk, Protocol):
     """A desk that also takes messages."""
 
-    def say(self, text: str) -> Iterator[Event]:
-        """Send a message and yield the turn's events, the last one TurnEnded.
+    def say(self, text: str, *, typed: bool = True) -> Iterator[Event]:
+        """Send a message, `typed` by the person or not, and yield the turn's events, the last one TurnEnded.
 
         After a `QwenError` the message is no longer part of the conversation.
         """
@@ -95,9 +95,10 @@ def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
             return
         if run_line(seat, text.rstrip()):
             # A command may have something to say in the person's place: a server's prompt.
-            text, seat.message = seat.message, ""
-            if not text:
-                return
+            message, seat.message = seat.message, ""
+            if message:
+                _say(desk, seat.console, message, hide_thinking, typed=False)
+            return
     except Interrupted as error:
         seat.console.talk(error.message)
         return
@@ -107,13 +108,13 @@ def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
     _say(desk, seat.console, unquote(text).strip("\n"), hide_thinking)
 
 
-def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool) -> None:
+def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool, *, typed: bool = True) -> None:
     verbose = desk.settings.verbose
     renderer = turn_renderer(console, repl=True, hide_thinking=hide_thinking, stats=verbose)
     before, stopped = len(desk.conversation.turns), False
     try:
         with typing_ahead(console.stdin), cancelling(desk.cancel, desk.allow):
-            for event in desk.say(text):
+            for event in desk.say(text, typed=typed):
                 renderer.show(event)
                 stopped = isinstance(event, TurnEnded) and event.finish == "interrupted"
         if stopped and len(desk.conversation.turns) == before and not desk.settings.raw:

@@ -10,14 +10,12 @@ from qwen3cli.chat.ports import Desk
 from qwen3cli.terminal.blocks import MARK, is_block
 from qwen3cli.terminal.command import Command, Seat, find, print_table, take_nothing, unknown
 from qwen3cli.terminal.settings import SETTINGS, SHOWABLE, choices_in, run_in, switch_thinking
-from qwen3cli.terminal.tools import PREFIX, choose_tools, prompt_names, run_prompt, run_tools
+from qwen3cli.terminal.tools import PREFIX, TOOLS_HELP, choose_tools, prompt_names, run_prompt, run_tools
 
 # Qwen's own switches; with text after them they are part of a message.
 _SOFT_SWITCHES = ("think", "no_think")
 # What could be meant as a command; `/home/me`, `/*` and `//` could not.
-_COMMAND_LINE = re.compile(
-    r"/(?P<name>mcp:[A-Za-z0-9_:./-]{1,200}|[A-Za-z?][\w-]{0,40})(?:\s+(?P<rest>.*))?\Z", re.DOTALL
-)
+_COMMAND_LINE = re.compile(r"/(?P<name>mcp:\S{1,200}|[A-Za-z?][\w-]{0,40})(?:\s+(?P<rest>.*))?\Z", re.DOTALL)
 
 KEYS = (
     ("Enter", "send the message"),
@@ -47,6 +45,8 @@ def _help_one(seat: Seat, name: str) -> None:
     if command is None:
         raise unknown(COMMANDS, name, "/")
     print_table(seat, [command], "/")
+    if "tools" in command.names:
+        seat.console.table(TOOLS_HELP, indent="  ")
     for group, table in (("set", SETTINGS), ("show", SHOWABLE)):
         if group in command.names:
             print_table(seat, table, f"/{group} ")
@@ -166,7 +166,8 @@ def complete_line(desk: Desk, text: str) -> tuple[str, list[str]]:
         names += [alias for command in COMMANDS for alias in command.names[1:] if len(words[0]) > 1]
         if words[0].startswith(f"/{PREFIX[:2]}"):
             names += prompt_names(desk)
-        return words[0], [f"/{name}" for name in names if f"/{name}".startswith(words[0].lower())]
+        typed = words[0].lower()
+        return words[0], [f"/{name}" for name in names if f"/{name}".lower().startswith(typed)]
     command = find(COMMANDS, words[0][1:])
     if command is None:
         return words[-1], []

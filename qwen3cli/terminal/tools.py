@@ -16,6 +16,15 @@ from qwen3cli.terminal.wrap import clip
 
 PREFIX = "mcp:"
 _VERBS = ("enable", "disable", "show", "reconnect")
+TOOLS_HELP = (
+    ("/tools", "list servers, tools, prompts and resources"),
+    ("/tools enable NAME", "offer a tool, a server's tools or a glob of them"),
+    ("/tools disable NAME", "offer them no more"),
+    ("/tools show NAME", "a tool's description and schema, whole"),
+    ("/tools reconnect SERVER", "start a server again"),
+    ("/mcp:SERVER:PROMPT [VALUE]...", "say what a server's prompt says"),
+    ("@SERVER:URI", "in a message: attach a server's resource"),
+)
 _LONGEST = 60
 _NONE = "There are no tools: no MCP server is configured. `qwen3 mcp add` adds one."
 
@@ -73,8 +82,11 @@ def run_prompt(seat: Seat, name: str, rest: str) -> None:
         known = ", ".join(f"/{PREFIX}{one.server}:{sanitise_line(one.name)}" for one in prompts)
         raise UsageError(f"there is no prompt `/{name}`", f"there are {known}" if known else None)
     *earlier, last = bench.prompt(server, wanted, _arguments(found, rest))
+    for message in (*earlier, last):
+        # A server has written it, so a person sees all of it.
+        whose = "you say" if message.role == "user" else "the model is taken to have said"
+        seat.console.talk(f"{server}, {whose}: {message.content}")
     seat.desk.conversation.append(*earlier)
-    seat.console.talk(sanitise_line(last.content)[:_LONGEST])
     seat.message = last.content
 
 
@@ -83,7 +95,7 @@ def prompt_names(desk: Desk) -> list[str]:
     bench = desk.bench
     if bench is None or any(one.state == "starting" for one in bench.servers()):
         return []
-    return [f"{PREFIX}{one.server}:{one.name}" for one in bench.prompts()]
+    return [f"{PREFIX}{one.server}:{one.name}" for one in bench.known_prompts()]
 
 
 def _arguments(prompt: PromptView, rest: str) -> dict[str, str]:

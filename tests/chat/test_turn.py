@@ -50,10 +50,10 @@ def test_a_model_that_only_calls_tools_is_stopped_aloud() -> None:
     events = list(
         run_turn(ScriptedEngine(*rounds), Conversation(), "x", SETTINGS, quantized=False, tools=tools)
     )
-    assert events[-2] == Notice("the model called tools 3 times in a row; stopped")
+    assert events[-2] == Notice("the model has called tools in 3 rounds without an answer; stopped")
     assert tools.asked == [1, 2, 3]
     assert isinstance(events[-1], TurnEnded)
-    assert events[-1].finish == "length"
+    assert events[-1].finish == "stop"
 
 
 def test_a_turn_that_fails_before_an_answer_is_taken_back() -> None:

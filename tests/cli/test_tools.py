@@ -143,7 +143,13 @@ def test_prompts_and_resources_of_servers(home: Path) -> None:
         terminal.type("/tools\r")
         terminal.wait("weather.get_weather")
         terminal.type("/mcp:weather:ask_weather Paris\r")
-        terminal.wait(ANSWER)
+        assert f"weather, you say: {QUESTION}" in terminal.wait(ANSWER)
+        # Nobody waits for what a completion may be; the second time it is known.
+        terminal.type("/mcp:weather:ask\t\x15")
+        time.sleep(1)
+        terminal.type("/mcp:weather:ask\t")
+        terminal.wait(f"{PROMPT}/mcp:weather:ask_weather")
+        terminal.type("\x15")
         terminal.type("/mcp:weather:ask_weather\r")
         terminal.wait("needs place")
         terminal.type("/mcp:weather:nothing\r")
@@ -156,13 +162,17 @@ def test_prompts_and_resources_of_servers(home: Path) -> None:
 
 def test_a_resource_is_part_of_the_message(home: Path, qwen3: Run) -> None:
     with chatting(home, "--stats") as terminal:
-        for number, text in enumerate(("Hello! /no_think x", "Hello! /no_think @weather:note://greeting"), 1):
+        terminal.type("/tools disable weather\r")
+        terminal.wait("disabled: weather.get_weather")
+        lines = ("Hello! /no_think x", "Hello! /no_think @weather:note://greeting.", "/mcp:weather:attach")
+        for number, text in enumerate(lines, 1):
             terminal.type("/clear\r")
             terminal.type(f"{text}\r")
             terminal.wait(lambda _, wanted=number: len(_counts(terminal)) == wanted)
-        without, attached = _counts(terminal)
+        without, attached, said = _counts(terminal)
     assert attached > without + 10
-    # Where nobody has typed it, it is text.
+    assert said < attached
+    # Where nobody has typed it, it is text: in what a server's prompt says, or in a pipe.
     options = ("--tools", "--stats", "--max-tokens", "4")
     done = qwen3("chat", "demo", *options, input="@nobody:note://greeting", env=env(home))
     same = qwen3("chat", "demo", *options, input="@weather:note://greeting", env=env(home))
@@ -253,6 +263,8 @@ def test_a_demanded_call_is_made(home: Path, qwen3: Run) -> None:
         ("--tool-choice", "perhaps"),
         ("--mcp", "absent.json"),
         ("--format", "absent.json"),
+        ("--format", "json", "--raw"),
+        ("--yes",),
     ],
 )
 def test_wishes_that_make_no_sense(home: Path, qwen3: Run, options: tuple[str, ...]) -> None:
@@ -277,6 +289,11 @@ def test_an_answer_follows_its_schema(home: Path, qwen3: Run, tmp_path: Path) ->
         answer = json.loads(done.stdout)
         assert set(answer) == {"sum", "sure"}
         assert isinstance(answer["sure"], bool)
+    done = qwen3("chat", "demo", "x", "--format", str(path), "--max-tokens", "9", "--no-think", env=env(home))
+    assert done.returncode == 1, done.stderr
+    assert "the answer was cut, so it is no whole JSON" in done.stderr
+    path.write_text('{"type": "nonsense"}', encoding="utf-8")
+    assert qwen3("chat", "demo", "x", "--format", str(path), env=env(home)).returncode == 4
     path.write_text("[1, 2", encoding="utf-8")
     assert qwen3("chat", "demo", "x", "--format", str(path), env=env(home)).returncode == 4
 
@@ -320,3 +337,35 @@ def _below(parent: int) -> dict[int, str]:
         except (OSError, IndexError):
             continue
     return found
+
+
+def test_what_only_checking_afterwards_can_tell_is_told(home: Path, qwen3: Run, tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    schema = {"type": "integer", "multipleOf": 7, "minimum": 1000003, "maximum": 1000003}
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    done = qwen3("chat", "demo", "x", "--format", str(path), "--no-think", env=env(home))
+    assert (done.returncode, done.stdout) == (1, "1000003"), done.stderr
+    assert "does not fit the schema of `--format`" in done.stderr
+
+
+def test_a_server_without_its_variables_does_not_keep_anybody_from_chatting(home: Path, qwen3: Run) -> None:
+    servers(home, weather=WEATHER, secret={**WEATHER, "env": {"TOKEN": "${NO_SUCH_VARIABLE}"}})
+    with chatting(home) as terminal:
+        terminal.type("/tools\r")
+        screen = terminal.wait("weather.get_weather")
+        assert "NO_SUCH_VARIABLE" in screen
+    # Who asks for tools is told at once.
+    done = qwen3("chat", "demo", QUESTION, "--tools", env=env(home))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NO_SUCH_VARIABLE" in done.stderr
+
+
+def test_a_mute_server_is_waited_for_as_long_as_a_person_wants(home: Path) -> None:
+    servers(home, mute={"command": sys.executable, "args": ["-c", "import time; time.sleep(600)"]})
+    with chatting(home) as terminal:
+        terminal.type("What is 2 + 3? /no_think\r")
+        terminal.wait("starting mute")
+        terminal.type("\x03")
+        terminal.wait("2 + 3 = 5.")
+        terminal.type("What is 3 + 4?\r")
+        terminal.wait("3 + 4 = 7.")

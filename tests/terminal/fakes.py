@@ -134,7 +134,7 @@ class FakeDesk:
     def clear(self) -> None:
         self.conversation.clear()
 
-    def say(self, text: str) -> Iterator[Event]:
+    def say(self, text: str, *, typed: bool = True) -> Iterator[Event]:
         self.engine.cancelled = False
         self.conversation.append(Message("user", text))
         if text == "too long":

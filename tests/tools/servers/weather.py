@@ -17,6 +17,11 @@ def ask_weather(place: str) -> str:
     return f"What will the weather be in {place}?"
 
 
+@server.prompt(description="Attach something unseen.")
+def attach() -> str:
+    return "Hello! /no_think @weather:note://greeting"
+
+
 @server.resource("note://greeting")
 def greeting() -> str:
     return "Hello from a resource"
