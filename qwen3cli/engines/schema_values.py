@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from qwen3cli.engines.schema_merge import Layers, Schema, as_schema, is_a, tuple_of, types_of, values_of
+from qwen3cli.engines.schema_listed import Listed
+from qwen3cli.engines.schema_merge import Layers, Schema, as_schema, tuple_of, types_of, values_of
 from qwen3cli.engines.schema_numbers import Bounds, integer, number
 from qwen3cli.engines.schema_rules import Item, Literal, Ref, Rules, Unsupported, Way
 from qwen3cli.engines.schema_strings import Strings
@@ -38,6 +39,7 @@ class Values:
         self._layers = Layers(document)
         self._known: dict[str, Ref] = {}
         self._depth = 0
+        self._values = Listed()
 
     def value(self, schema: Any, path: str = "") -> Ref:
         """The values that meet `schema`, which stands at `path`; raises `Unsupported`."""
@@ -73,7 +75,7 @@ class Values:
                 self._leave(word, path)
         values = values_of(schema)
         if values is not None:
-            return [(literals(self._rules, [as_json(v) for v in values if self._meets(v, schema, path)]),)]
+            return [(literals(self._rules, self._listed(values, schema, path)),)]
         kinds = types_of(schema)
         ways: list[Way] = []
         for kind in kinds:
@@ -84,18 +86,22 @@ class Values:
                 ways += self._kind(kind, schema, path)
         return ways
 
-    def _meets(self, value: Any, schema: Schema, path: str) -> bool:
-        """Whether one of the listed values meets the rest of the schema."""
-        if "type" in schema and not any(is_a(value, kind) for kind in types_of(schema)):
-            return False
-        if schema.keys() <= _SAID_BY_TYPE:
-            return True
-        if '"$ref"' in json.dumps(schema):
-            self._leave("enum", path)
-            return True
-        from jsonschema import Draft202012Validator
-
-        return Draft202012Validator(schema).is_valid(value)
+    def _listed(self, values: list[Any], schema: Schema, path: str) -> list[str]:
+        """The listed values that meet the rest of the schema, as far as that can be told."""
+        if schema.keys() <= _SAID_BY_TYPE - {"type"}:
+            return list(map(as_json, values))
+        rest = {word: part for word, part in schema.items() if word not in ("enum", "const")}
+        for word in self._values.untold(rest):
+            self._leave(word, path)
+        kept: list[str] = []
+        for value in values:
+            try:
+                if not self._values.meets(value, rest):
+                    continue
+            except Unsupported:
+                self._leave("pattern" if "pattern" in rest else "enum", path)
+            kept.append(as_json(value))
+        return kept
 
     def _kind(self, kind: str, schema: Schema, path: str) -> list[Way]:
         if kind == "null":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from qwen3cli.engines.grammar import answer_grammar, call_grammar
 from qwen3cli.engines.llama.constraint import Constraint, Tokens
 from qwen3cli.engines.llama.library import expect
 from qwen3cli.engines.llama.vocabulary import Vocabulary
+from qwen3cli.engines.schema_listed import MOST_STEPS, Listed
 from qwen3cli.engines.schema_rules import Chars, Literal, Repeat, Rules, Unsupported
 from tests.engines.random_model import write_random
 from tests.engines.schema_cases import CASES
@@ -114,7 +116,7 @@ def test_what_cannot_be_said_is_named(schema: Any, left: str):
 def test_what_cannot_be_enforced_is_any_json(schema: Any, reason: str, tokens: Tokens):
     matcher = Matcher(tokens, schema)
     assert matcher.grammar.notices == {
-        "": f"the answer cannot be held to their schema while the model writes: {reason}"
+        "": f"the answer cannot be held to the schema while the model writes: {reason}"
     }
     assert matcher.takes('{"a": [1, null]}')
 
@@ -133,6 +135,71 @@ def test_one_tool_with_a_bad_schema_takes_nothing_from_the_others():
     assert [*grammar.notices] == ["bad"]
     assert "<[7]>" in grammar.text
     assert "elsewhere" not in json.dumps(grammar.text)
+
+
+class TestListedValues:
+    """What else a schema says of the values it lists is looked at without anybody's regular expressions."""
+
+    @pytest.fixture(autouse=True)
+    def no_jsonschema(self, monkeypatch: pytest.MonkeyPatch):
+        # It would run the patterns of a server with Python's `re`, which some of them hang for ever.
+        monkeypatch.setitem(sys.modules, "jsonschema", None)
+
+    @pytest.mark.parametrize(
+        ("pattern", "good", "bad"),
+        [
+            ("^(a+)+$", "aaaa", "a" * 40 + "!"),
+            ("^((a|aa)+)+b?$", "aab", "a" * 60 + "c"),
+            ("b{2,3}c", "abbbc", "abcbd"),
+            ("^x|y$", "ay", "ayx"),
+            ("^(ab?){2}$", "aba", "abaa"),
+        ],
+    )
+    def test_patterns(self, pattern: str, good: str, bad: str, tokens: Tokens):
+        matcher = Matcher(tokens, {"enum": [good, bad], "pattern": pattern})
+        assert matcher.grammar.notices == {}
+        assert (matcher.takes(f'"{good}"'), matcher.takes(f'"{bad}"')) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("rest", "good", "bad"),
+        [
+            ({"type": "integer"}, 1.0, 1.5),
+            ({"minLength": 2, "maxLength": 3}, "ab", "abcd"),
+            ({"exclusiveMinimum": 3, "maximum": 5}, 5, 3),
+            ({"items": {"type": "null"}, "minItems": 1}, [None], [1]),
+            ({"maxItems": 1, "uniqueItems": True}, [1], [1, 2]),
+            ({"uniqueItems": True}, [1, 2], [1, 1.0]),
+            ({"prefixItems": [{"const": 1}], "items": False}, [1], [1, 2]),
+            ({"required": ["a"], "additionalProperties": False, "properties": {"a": {}}}, {"a": 1}, {"b": 1}),
+            ({"properties": {"a": {"enum": [2]}}}, {"a": 2}, {"a": 3}),
+        ],
+    )  # fmt: skip
+    def test_what_else_is_said(self, rest: Any, good: Any, bad: Any, tokens: Tokens):
+        matcher = Matcher(tokens, {"enum": [good, bad], **rest})
+        assert matcher.grammar.notices == {}
+        assert (matcher.takes(json.dumps(good)), matcher.takes(json.dumps(bad))) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("schema", "left"),
+        [
+            ({"enum": ["a"], "pattern": "^\\p{L}+$"}, "pattern"),
+            ({"enum": ["a" * 3000 + "!"], "pattern": "(a{50}){50}$"}, "pattern"),
+            ({"enum": ["\u00e9"], "pattern": "^\\w$"}, "pattern"),
+            ({"enum": [[1]], "items": {"$ref": "#/gone"}}, "enum"),
+            ({"enum": [1], "not": {"const": 2}}, "not"),
+        ],
+    )
+    def test_what_cannot_be_told_is_named(self, schema: Any, left: str, tokens: Tokens):
+        matcher = Matcher(tokens, schema)
+        assert f"`{left}` is left out" in matcher.grammar.notices[""]
+        assert matcher.takes(json.dumps(schema["enum"][0], ensure_ascii=False))
+
+    def test_the_steps_are_counted_over_all_values(self):
+        listed = Listed()
+        with pytest.raises(Unsupported, match="too much"):
+            for number in range(10_000):
+                listed.meets("a" * 50 + str(number), {"pattern": "(a+)+$"})
+        assert listed.steps <= MOST_STEPS + 100
 
 
 class TestRules:
