@@ -12,8 +12,9 @@ from typing import Any
 
 from qwen3cli.chat.messages import ToolSpec
 from qwen3cli.engines.reply import CALL_CLOSE, CALL_OPEN
+from qwen3cli.engines.schema_items import Chars, Item, Literal, Marker, Ref, Repeat, Unsupported
 from qwen3cli.engines.schema_merge import merge
-from qwen3cli.engines.schema_rules import Chars, Item, Literal, Marker, Ref, Repeat, Rules, Unsupported
+from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
 from qwen3cli.engines.schema_values import Values, as_json
 

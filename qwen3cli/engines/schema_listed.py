@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from qwen3cli.engines.schema_items import Unsupported
 from qwen3cli.engines.schema_merge import Schema, as_schema, is_a, tuple_of, types_of, values_of
 from qwen3cli.engines.schema_regex import Class, Part, Pattern, Row, Times, parse
-from qwen3cli.engines.schema_rules import Unsupported
 from qwen3cli.engines.schema_same import identity
 
 MOST_STEPS = 200_000

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
-from qwen3cli.engines.schema_rules import Unsupported
+from qwen3cli.engines.schema_items import Unsupported
 
 Schema = dict[str, Any]
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from qwen3cli.engines.schema_rules import Chars, Item, Literal, Ref, Repeat, Rules
+from qwen3cli.engines.schema_items import Chars, Item, Literal, Ref, Repeat
+from qwen3cli.engines.schema_rules import Rules
 
 _DIGITS = 18
 """Digits before the point: what 64 bits hold."""

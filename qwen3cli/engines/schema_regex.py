@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qwen3cli.engines.schema_rules import Ranges, Unsupported
+from qwen3cli.engines.schema_items import Ranges, Unsupported
 
 _MOST = 1000
 _LAST = 0x10FFFF
@@ -118,6 +118,17 @@ def union(ranges: Ranges) -> Ranges:
     return tuple(merged)
 
 
+def _places(part: Part) -> int:
+    """In how many counts of repetitions one character may stand, all of which llama.cpp keeps side by side."""
+    if isinstance(part, Class):
+        return 1
+    if isinstance(part, Times):
+        low, high = lengths(part.part)
+        fixed = low == high and part.low == part.high
+        return _places(part.part) * (1 if fixed else max(part.low, part.high or 1))
+    return max(map(_places, part.parts), default=1)
+
+
 class _Reader:
     """Reads a pattern from left to right."""
 
@@ -196,7 +207,10 @@ class _Reader:
         if lengths(part)[0] == 0:
             # Repeating what may be empty has endless ways to say nothing.
             raise self.refusal()
-        return Times(part, low, high)
+        made = Times(part, low, high)
+        if lengths(part) != (1, 1) and _places(made) > _MOST:
+            raise self.refusal()
+        return made
 
     def _count(self) -> tuple[int, int | None]:
         for mark, count in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):

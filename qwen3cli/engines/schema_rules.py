@@ -8,60 +8,25 @@ of more than 2,000 for one without an end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from qwen3cli.engines.schema_items import (
+    Chars,
+    Item,
+    Literal,
+    Marker,
+    Ref,
+    Repeat,
+    Unsupported,
+    Way,
+    target_of,
+)
+from qwen3cli.engines.schema_tangles import untangle
 
 MAX_ELEMENTS = 60_000
 """Characters, references and repeated items in one grammar; llama.cpp keeps 8 bytes for each and reads them fast."""
 MAX_REPEATED = 20_000
 _BLOCK = 256
 _MAX_PATHS = 200_000
-
-Ranges = tuple[tuple[int, int], ...]
-
-
-class Unsupported(Exception):
-    """A schema cannot be made into a grammar; the message is a clause of a sentence."""
-
-
-@dataclass(frozen=True)
-class Literal:
-    """Characters as they are."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Chars:
-    """One character of any of the ranges."""
-
-    ranges: Ranges
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A tag: one token where the vocabulary has it, its characters where not."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Another rule."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """`item` at least `low` and at most `high` times, None without an end."""
-
-    item: Chars | Ref
-    low: int
-    high: int | None
-
-
-Item = Literal | Chars | Marker | Ref | Repeat
-Way = tuple[Item, ...]
 
 
 class Rules:
@@ -123,7 +88,9 @@ class Rules:
         Raises `Unsupported` when nothing matches it, or llama.cpp could not work with it.
         """
         rules = self._pruned(root)
-        _refuse_left_recursion(rules)
+        empty = _least(rules, lambda item: isinstance(item, Literal) and not item.text)
+        _refuse_left_recursion(rules, empty)
+        rules = untangle(rules, empty)
         names = {number: "root" if number == root.number else f"r{number}" for number in rules}
         lines = [
             f"{names[number]} ::= "
@@ -146,7 +113,7 @@ class Rules:
                 continue
             ways = [_without_hopeless(way, good) for way in rules[number]]
             kept[number] = tuple(dict.fromkeys(way for way in ways if way is not None))
-            waiting += [ref for way in kept[number] for item in way if (ref := _target(item)) is not None]
+            waiting += [ref for way in kept[number] for item in way if (ref := target_of(item)) is not None]
         return kept
 
 
@@ -157,11 +124,6 @@ def _weight(item: Item) -> int:
         inner = len(item.item.ranges) * 2 if isinstance(item.item, Chars) else 1
         return inner * max(item.low, 1) + (inner + 3) * ((item.high or item.low + 1) - item.low)
     return len(item.ranges) * 2 if isinstance(item, Chars) else 1
-
-
-def _target(item: Item) -> int | None:
-    inner = item.item if isinstance(item, Repeat) else item
-    return inner.number if isinstance(inner, Ref) else None
 
 
 def _least(rules: Mapping[int, tuple[Way, ...]], leaf: Callable[[Item], bool]) -> set[int]:
@@ -186,7 +148,7 @@ def _without_hopeless(way: Way, good: set[int]) -> Way | None:
     """The alternative without what may be left out and cannot be there; None when it cannot be there itself."""
     kept: list[Item] = []
     for item in way:
-        target = _target(item)
+        target = target_of(item)
         if target is None or target in good:
             kept.append(item)
         elif not (isinstance(item, Repeat) and item.low == 0):
@@ -194,9 +156,8 @@ def _without_hopeless(way: Way, good: set[int]) -> Way | None:
     return tuple(kept)
 
 
-def _refuse_left_recursion(rules: Mapping[int, tuple[Way, ...]]) -> None:
+def _refuse_left_recursion(rules: Mapping[int, tuple[Way, ...]], empty: set[int]) -> None:
     """Refuse what begins with itself, what repeats nothing, and what llama.cpp would search for too long."""
-    empty = _least(rules, lambda item: isinstance(item, Literal) and not item.text)
     paths: dict[int, int] = {}
     order: list[tuple[int, bool]] = [(number, False) for number in rules]
     active: set[int] = set()
@@ -217,7 +178,7 @@ def _refuse_left_recursion(rules: Mapping[int, tuple[Way, ...]]) -> None:
         order += [(ref, False) for ref in _first(rules[number], empty) if ref not in paths]
     for rule in rules.values():
         for item in (item for way in rule for item in way):
-            if isinstance(item, Repeat) and _target(item) in empty:
+            if isinstance(item, Repeat) and target_of(item) in empty:
                 raise Unsupported("it repeats what may be empty")
 
 
@@ -226,7 +187,7 @@ def _first(rule: tuple[Way, ...], empty: set[int]) -> list[int]:
     found: list[int] = []
     for way in rule:
         for item in way:
-            target = _target(item)
+            target = target_of(item)
             if target is not None:
                 found.append(target)
             may_be_empty = (isinstance(item, Repeat) and item.low == 0) or target in empty

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from qwen3cli.engines.schema_items import Chars, Item, Literal, Ranges, Ref, Repeat, Unsupported, Way
 from qwen3cli.engines.schema_regex import (
     Choice,
     Class,
@@ -20,7 +21,7 @@ from qwen3cli.engines.schema_regex import (
     union,
     without,
 )
-from qwen3cli.engines.schema_rules import Chars, Item, Literal, Ranges, Ref, Repeat, Rules, Unsupported, Way
+from qwen3cli.engines.schema_rules import Rules
 
 _RAW: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0xA0, 0xD7FF), (0xE000, 0x10FFFF))
 _ESCAPED = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from qwen3cli.engines.schema_items import Item, Literal, Ref, Unsupported, Way
 from qwen3cli.engines.schema_listed import Listed
 from qwen3cli.engines.schema_merge import Layers, Schema, as_schema, tuple_of, types_of, values_of
 from qwen3cli.engines.schema_numbers import Bounds, integer, number
-from qwen3cli.engines.schema_rules import Item, Literal, Ref, Rules, Unsupported, Way
+from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
 
 _DEEPEST = 60

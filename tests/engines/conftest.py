@@ -11,6 +11,7 @@ from qwen3cli.chat.ports import Engine
 from qwen3cli.engines import open_engine
 from qwen3cli.machine import ModelFacts, Placement
 from tests.engines.models import HYBRID, Script, write_scripted
+from tests.engines.random_model import write_random
 
 OpenScripted = Callable[..., Engine]
 
@@ -33,3 +34,12 @@ def scripted(tmp_path: Path) -> Iterator[OpenScripted]:
     yield open_scripted
     for engine in opened:
         engine.close()
+
+
+@pytest.fixture(scope="module")
+def random_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine on random weights."""
+    path: Path = write_random(tmp_path_factory.mktemp("random") / "random.gguf")
+    engine = open_engine(facts_of(path), Placement(16384, threads=1))
+    yield engine
+    engine.close()

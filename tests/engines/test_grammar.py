@@ -16,8 +16,9 @@ from qwen3cli.engines.grammar import answer_grammar, call_grammar
 from qwen3cli.engines.llama.constraint import Constraint, Tokens
 from qwen3cli.engines.llama.library import expect
 from qwen3cli.engines.llama.vocabulary import Vocabulary
+from qwen3cli.engines.schema_items import Chars, Literal, Repeat, Unsupported
 from qwen3cli.engines.schema_listed import MOST_STEPS, Listed
-from qwen3cli.engines.schema_rules import Chars, Literal, Repeat, Rules, Unsupported
+from qwen3cli.engines.schema_rules import Rules
 from tests.engines.random_model import write_random
 from tests.engines.schema_cases import CASES
 
@@ -135,6 +136,61 @@ def test_one_tool_with_a_bad_schema_takes_nothing_from_the_others():
     assert [*grammar.notices] == ["bad"]
     assert "<[7]>" in grammar.text
     assert "elsewhere" not in json.dumps(grammar.text)
+
+
+class TestLoops:
+    """Schemas that refer to themselves in ways that begin alike: llama.cpp would follow twice as many every time."""
+
+    @staticmethod
+    def node(op: str, *more: str) -> Any:
+        part = {"$ref": "#/$defs/e"}
+        sides = {"left": part, "op": {"const": op}, **dict.fromkeys(more, part)}
+        return {"type": "object", "properties": sides, "required": ["left", "op"]}
+
+    @pytest.mark.parametrize(
+        ("nodes", "close"),
+        [
+            ([node("+"), node("*")], ', "op": "*"}'),
+            ([node("+", "right"), node("*", "right"), node("*", "third")], ', "op": "*", "third": 2}'),
+            ([{**node("+"), "required": ["op"]}, node("*")], ', "op": "*"}'),
+            ([node("+"), {**node("*"), "additionalProperties": True}], ', "op": "*", "z": {"y": []}}'),
+        ],
+    )
+    def test_what_ways_begin_with_is_shared(self, nodes: list[Any], close: str, tokens: Tokens):
+        schema = {"$defs": {"e": {"anyOf": [{"type": "integer"}, *nodes]}}, "$ref": "#/$defs/e"}
+        matcher = Matcher(tokens, schema)
+        assert matcher.grammar.notices == {}
+        assert matcher.takes('{"left": ' * 40 + "1" + close * 40)
+        assert matcher.takes('{"left": {"left": 1, "op": "*"}, "op": "+"}')
+        assert not matcher.takes('{"left": 1, "op": "-"}')
+        assert not matcher.takes('{"left": {"left": 1}, "op": "+"}')
+
+    @pytest.mark.parametrize(
+        "ways",
+        [
+            [
+                {"type": "array", "items": {"$ref": "#"}},
+                {"type": "array", "items": {"$ref": "#"}, "maxItems": 5},
+            ],
+            [{"type": "object", "additionalProperties": {"$ref": "#"}}, node("+")],
+        ],
+    )
+    def test_what_cannot_be_shared_is_refused(self, ways: list[Any]):
+        schema = {"anyOf": [{"type": "null"}, *ways], "$defs": {"e": {"$ref": "#"}}}
+        assert "refers to itself in two ways that begin alike" in answer_grammar((), {}, schema).notices[""]
+
+    @pytest.mark.parametrize(
+        ("pattern", "fine"),
+        [
+            ("^(([a-z]{1,20}-?){1,20}\\.?){1,20}$", False),
+            ("^(([a-z]+){20}-?){60}$", False),
+            ("^([0-9a-f]{1,4}:){1,7}[0-9a-f]{1,4}$", True),
+            ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}(-[0-9a-f]{30}){900}$", True),
+            ("^([a-z]{1,9}-){1,100}$", True),
+        ],
+    )
+    def test_repetitions_within_repetitions_have_bounds(self, pattern: str, fine: bool):
+        assert (answer_grammar((), {}, {"type": "string", "pattern": pattern}).notices == {}) is fine
 
 
 class TestListedValues:

@@ -4,12 +4,16 @@ llama.cpp's grammar sampler stands outside of the chain here. It ends the proces
 it does not allow, so every token is asked for before it is accepted, and accepted once. What it would let
 through in error is held back: broken UTF-8, which it reads as other characters, texts with NUL, whose rest it
 does not see, and special tokens that would count as their texts.
+
+It follows all ways that a grammar has at once, and nothing stops it while it does. Where they grow, they grow with
+every character, so a step that takes long is the last one that can be afforded: `TooSlow`.
 """
 
 from __future__ import annotations
 
 import codecs
 import ctypes
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -26,7 +30,23 @@ Ids = NDArray[np.int32]
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """`llama_token_data`."""
 _LIKELY = 512
+_AT_ONCE = 4096
+"""Tokens that are looked at before the clock is."""
+_STEP_S, _MASK_S = 0.1, 1.0
+"""What one step, and a look at the whole vocabulary, may take of the processor; they take a hundredth of it."""
 _DECODER = codecs.getincrementaldecoder("utf-8")
+
+
+def clock() -> float:
+    """Seconds of this thread on the processor: what others do with it does not count."""
+    return time.thread_time()
+
+
+class TooSlow(QwenError):
+    """A grammar has more ways at once than can be followed."""
+
+    def __init__(self) -> None:
+        super().__init__("there are too many ways to go on at once")
 
 
 class Tokens:
@@ -106,7 +126,7 @@ class Constraint:
         self._one_array: Any = ctypes.byref(C.llama_token_data_array(ctypes.pointer(self._one), 1, -1, False))
 
     def allows(self, token: int) -> bool:
-        """Whether the token may come next."""
+        """Whether the token may come next; like all questions it may raise `TooSlow`."""
         if self._tokens.vocabulary.is_end(token):
             return not self._pending and self._fits(token)
         if token in self._tokens.tags:
@@ -122,15 +142,20 @@ class Constraint:
     def _fits(self, token: int) -> bool:
         """Whether the grammar itself lets the token through."""
         self._one.id, self._one.logit = token, 0.0
+        started = clock()
         C.llama_sampler_apply(self._pointer, self._one_array)
+        _check(started, _STEP_S)
         return self._one.logit == 0.0
 
     def _passing(self, ids: Ids) -> Ids:
         """Those of the ids that the grammar itself lets through."""
         candidates = np.zeros(len(ids), CANDIDATE)
         candidates["id"] = ids
-        array: Any = ctypes.byref(as_array(candidates))
-        C.llama_sampler_apply(self._pointer, array)
+        started = clock()
+        for at in range(0, len(ids), _AT_ONCE):
+            array: Any = ctypes.byref(as_array(candidates[at : at + _AT_ONCE]))
+            C.llama_sampler_apply(self._pointer, array)
+            _check(started, _MASK_S)
         return ids[candidates["logit"] == 0]
 
     def accept(self, token: int) -> None:
@@ -138,7 +163,9 @@ class Constraint:
         vocabulary = self._tokens.vocabulary
         if vocabulary.is_end(token):
             return
+        started = clock()
         C.llama_sampler_accept(self._pointer, token)
+        _check(started, _STEP_S)
         if token not in self._tokens.tags:
             self._pending = _pending(self._pending, vocabulary.piece(token))
 
@@ -162,6 +189,11 @@ class Constraint:
     def free(self) -> None:
         """Give the memory back; once."""
         C.llama_sampler_free(self._pointer)
+
+
+def _check(started: float, most: float) -> None:
+    if clock() - started > most:
+        raise TooSlow
 
 
 def as_array(candidates: NDArray[Any]) -> C.llama_token_data_array:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection
 
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.engines.grammar import Grammar, answer_grammar, call_grammar
-from qwen3cli.engines.llama.constraint import Constraint, Tokens
+from qwen3cli.engines.llama.constraint import Constraint, Tokens, TooSlow
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.reply import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN, ReplyParser
-from qwen3cli.engines.schema_rules import Unsupported
+from qwen3cli.engines.schema_items import Unsupported
 from qwen3cli.errors import QwenError
 
 
@@ -117,10 +117,13 @@ class Gate:
     def _catch_up(self, text: str) -> None:
         """Take what was written of the call with the token that completed its tag."""
         for token in self._grammars.tokens.vocabulary.tokenize_plain(text):
-            if self.constraint is None or not self.constraint.allows(token):
-                self._drop()
-                return
-            self.constraint.accept(token)
+            try:
+                if self.constraint is None or not self.constraint.allows(token):
+                    self._drop()
+                    return
+                self.constraint.accept(token)
+            except TooSlow as refusal:
+                self.give_up(str(refusal))
 
     def _drop(self) -> None:
         self._whole = False

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from qwen3cli.chat.events import Event, Finish, Notice, Prefill, Stats, Text, ToolCalled, TurnEnded
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import EARLY_STOP
+from qwen3cli.engines.llama.constraint import TooSlow
 from qwen3cli.engines.llama.context import Cancelled, Context
 from qwen3cli.engines.llama.gate import Gate, Grammars
 from qwen3cli.engines.llama.sampler import Sampler
@@ -120,11 +121,14 @@ class Generation:
             close = gate.think_close
             # A model that ends while it thinks has not given what was demanded.
             return close if gate.demands and close is not None and self._vocabulary.is_end(token) else token
-        token = sampler.draw_within(self._context, gate.constraint, gate.besides)
-        if token is None:
+        try:
+            token = sampler.draw_within(self._context, gate.constraint, gate.besides)
+            if token is not None:
+                return token
             gate.give_up("no token of this model can go on with it")
-            return sampler.draw(self._context)
-        return token
+        except TooSlow as refusal:
+            gate.give_up(str(refusal))
+        return sampler.draw(self._context)
 
     def _continue(self, sampler: Sampler, token: int) -> Finish:
         """From the first drawn token to the end."""

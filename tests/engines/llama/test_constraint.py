@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import jsonschema
-import numpy as np
 import pytest
 
 from qwen3cli.chat.events import Event, Notice, Text, Thinking, ToolCalled
 from qwen3cli.chat.messages import ToolCall, ToolSpec
 from qwen3cli.chat.ports import Engine, GenerateRequest
 from qwen3cli.chat.sampling import Sampling
-from qwen3cli.engines import open_engine
-from qwen3cli.engines.grammar import answer_grammar
-from qwen3cli.engines.llama.constraint import Constraint, Tokens
 from qwen3cli.engines.llama.vocabulary import Vocabulary
-from qwen3cli.errors import QwenError
-from qwen3cli.machine import Placement
 from tests.engines.asking import ASK, FREE, ask, finish, said
-from tests.engines.conftest import OpenScripted, facts_of
-from tests.engines.random_model import write_random
+from tests.engines.conftest import OpenScripted
 from tests.engines.random_schemas import schema
 
 LOOK = ToolSpec(
@@ -33,15 +24,6 @@ BODY = '\n{"name": "look", "arguments": {"far": true}}\n'
 LOOKED = ToolCalled(ToolCall("look", {"far": True}))
 YES = {"type": "object", "properties": {"yes": {"const": 1}}, "required": ["yes"]}
 SAMPLE = 60
-
-
-@pytest.fixture(scope="module")
-def random_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine on random weights."""
-    path: Path = write_random(tmp_path_factory.mktemp("random") / "random.gguf")
-    engine = open_engine(facts_of(path), Placement(16384, threads=1))
-    yield engine
-    engine.close()
 
 
 def calls(events: list[Event]) -> list[ToolCall]:
@@ -257,28 +239,3 @@ class TestOtherVocabularies:
         engine = scripted({"\n": "No."}, template=self.TEMPLATE)
         events = ask(engine, tools=(LOOK,), tool_choice="required", thinking=False, max_tokens=100)
         assert calls(events)[0].name == "look"
-
-
-class TestChoice:
-    def constraint(self, engine: Any, wanted: Any) -> Constraint:
-        return Constraint(Tokens(engine._weights.vocabulary), answer_grammar((), {}, wanted).text)
-
-    def test_the_mask_agrees_with_asking_for_each_token(self, random_engine: Engine):
-        vocabulary: Vocabulary = cast("Any", random_engine)._weights.vocabulary
-        logits = np.zeros(vocabulary.size, np.float32)
-        random = np.random.default_rng(4)
-        for wanted in ({}, {"type": "string", "maxLength": 4}, {"enum": ["中文", "日", "é", 12]}):
-            constraint = self.constraint(random_engine, wanted)
-            for _ in range(40):
-                allowed = constraint.allowed(logits, 0).tolist()
-                assert sorted(allowed) == [t for t in range(vocabulary.size) if constraint.allows(t)]
-                token: int = allowed[random.integers(len(allowed))]
-                if vocabulary.is_end(token):
-                    break
-                constraint.accept(token)
-            constraint.free()
-
-    def test_a_grammar_that_llama_cpp_cannot_read(self, random_engine: Engine):
-        tokens = Tokens(random_engine._weights.vocabulary)  # type: ignore[attr-defined]
-        with pytest.raises(QwenError, match="cannot use the grammar"):
-            Constraint(tokens, "root ::= missing")
