@@ -1,6 +1,7 @@
 """Questions that tools make necessary during a turn: may a call run, may a turn go on, what does a server want to know.
 
-All that is shown comes from a model or a server: what cannot be seen in it is written as an escape.
+All that is shown comes from a model or a server: what cannot be seen in it is written as an escape, and only our own
+lines begin at the margin.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qwen3cli.cli.consent import line_of, say
+from qwen3cli.cli.consent import line_of, say, show
 from qwen3cli.terminal.ask import can_ask
 from qwen3cli.terminal.console import Console
 from qwen3cli.tools.approval import Answer, Ask, Question
+from qwen3cli.tools.forms import FormField, Unfit, fields_of
 from qwen3cli.tools.offers import Elicit
+from qwen3cli.tools.showing import one_line, quoted
 
 _ANSWERS = {
     **dict.fromkeys(("o", "once", "y", "yes", "是", "好"), "once"),
@@ -29,8 +32,9 @@ def call_question(console: Console) -> Ask | None:
 
     def ask(question: Question) -> Answer:
         _show(console, question)
+        asked = f"Run `{one_line(question.tool.label)}`? [o]nce, [s]ession, [a]lways, [d]eny [REASON]: "
         while True:
-            words = line_of(console, "Run it? [o]nce, [s]ession, [a]lways, [d]eny [REASON]: ").split(None, 1)
+            words = line_of(console, asked).split(None, 1)
             kind = _ANSWERS.get(words[0].lower()) if words else None
             if kind == "deny":
                 return Answer("deny", words[1].strip() if len(words) > 1 else "")
@@ -55,79 +59,55 @@ def elicitation(console: Console) -> Elicit | None:
     """Asks what a server wants to know, field by field; a person may decline."""
 
     def ask(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        say(console, f"The server `{visible(server)}` asks:", "bold")
-        say(console, visible(message))
+        fields = fields_of(schema)
+        console.fresh_line()
+        say(console, f"The server `{one_line(server)}` asks:", "bold")
+        show(console, message)
         if line_of(console, "Answer it? [y/N] ").strip().lower() not in _YES:
             return None
-        required = schema.get("required", ())
         answers: dict[str, Any] = {}
-        for name, field in schema.get("properties", {}).items():
-            value = _field(console, name, field, needed=name in required)
+        for field in fields:
+            value = _field(console, field)
             if value is not None:
-                answers[name] = value
+                answers[field.name] = value
         return answers
 
     return ask if can_ask(console) else None
 
 
-def visible(text: str) -> str:
-    """The text with whatever cannot be seen, or changes what is seen around it, as an escape."""
-    return "".join(
-        one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text
-    )
-
-
 def _show(console: Console, question: Question) -> None:
     tool, server = question.tool, question.server
-    runs = server.url or " ".join([server.command, *server.args])
+    runs = quoted(server.url) if server.url else " ".join(map(quoted, (server.command, *server.args)))
     console.fresh_line()
-    say(console, f"The model wants to call `{visible(tool.label)}` of the server that runs as:", "bold")
+    say(console, f"The model wants to call `{one_line(tool.label)}` of the server that runs as:", "bold")
     # Not wrapped, so that it is what runs, letter by letter.
-    console.err.write(f"  {visible(runs)}\n")
+    console.err.write(f"  {runs}\n")
     if question.changed:
         parts = ", ".join(question.changed)
         say(console, f"Since you approved it, something has changed: {parts}.", "warning")
     for name, value in question.arguments.items():
         shown = json.dumps(value, ensure_ascii=False, indent=2) if not isinstance(value, str) else value
-        first, *rest = visible(shown).split("\n")
-        console.err.write(f"  {visible(name)}: {first}\n")
-        for line in rest:
-            console.err.write(f"    {line}\n")
+        show(console, shown, f"{one_line(name)}: ")
     if not question.arguments:
-        console.err.write("  (without arguments)\n")
-    claims = ", ".join(f"{visible(key)}: {visible(str(value))}" for key, value in tool.annotations.items())
-    if claims:
-        say(console, f"  The server says of it, which nobody has checked: {claims}", "dim")
+        show(console, "(without arguments)")
+    if tool.annotations:
+        claims = json.dumps(tool.annotations, ensure_ascii=False, default=str)
+        show(console, one_line(claims), "The server says of it, which nobody has checked: ", "dim")
 
 
-def _field(console: Console, name: str, field: Mapping[str, Any], *, needed: bool) -> Any:
-    """One answer, of the type that is wanted; None for an optional one that is left out."""
-    title = visible(str(field.get("title") or field.get("description") or name))
-    options = [str(one) for one in field.get("enum", ())]
-    hint = f" ({', '.join(options)})" if options else ""
-    default = field.get("default")
-    shown = f" [{visible(str(default))}]" if default is not None else "" if needed else " [leave out]"
+def _field(console: Console, field: FormField) -> Any:
+    """One answer, of the kind that is wanted; None for an optional one that is left out."""
+    choices = ", ".join(one.shown for one in field.choices)
+    many = "some of: " if field.kind == "array" and choices else ""
+    hint = f" ({many}{choices})" if choices else ""
+    default = json.dumps(field.default, ensure_ascii=False)
+    shown = f" [{default}]" if field.default is not None else "" if field.needed else " [leave out]"
+    question = f"  {one_line(f'{field.title}{hint}{shown}')}: "
     while True:
-        text = line_of(console, f"{title}{visible(hint)}{shown}: ").strip()
-        if not text and (default is not None or not needed):
-            return default
-        value = _typed(text, field.get("type"))
-        if value is not None and (not options or text in options):
-            return value
-        say(console, f"That is no {field.get('type', 'answer')} of those that fit.", "dim")
-
-
-def _typed(text: str, kind: Any) -> Any:
-    """The text as a value of a JSON type; None if it is none."""
-    if kind == "boolean":
-        return {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}.get(
-            text.lower()
-        )
-    if kind == "array":
-        return [part.strip() for part in text.split(",")]
-    if kind in ("integer", "number"):
+        text = line_of(console, question).strip()
+        if not text and (field.default is not None or not field.needed):
+            return field.default
         try:
-            return int(text) if kind == "integer" else float(text)
-        except ValueError:
-            return None
-    return text or None
+            return field.value(text)
+        except Unfit as wanted:
+            say(console, one_line(f"It wants {wanted}."), "dim")

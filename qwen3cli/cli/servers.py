@@ -8,7 +8,7 @@ from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.tools.config import Candidate, find
 from qwen3cli.tools.expand import Where
-from qwen3cli.tools.projects import quoted
+from qwen3cli.tools.showing import quoted
 
 
 def show_servers(session: Session, extra: Path | None) -> None:

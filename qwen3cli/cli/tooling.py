@@ -89,6 +89,8 @@ class Tooling:
         self._box: Toolbox | None = None
         self._engine: Engine | None = None
         self._stopped = False
+        self._reading = threading.Event()
+        """Set when the person stops what is read from a server now."""
         self._given_up: set[str] = set()
         self._known_prompts: Sequence[RemotePrompt] | None = None
         self.waited_enough = False
@@ -138,10 +140,8 @@ class Tooling:
         """Put what servers want to know to the person, if they do; the notice ends what a screen shows meanwhile."""
         if self._visitors is not None and self._visitors.any:
             yield Notice("a server asks something")
-            try:
-                self._visitors.attend()
-            except Interrupted:
-                self.cancel()
+            for line in self._visitors.attend(self._stop_turn):
+                yield Notice(line)
 
     def demand(self) -> None:
         """Raise `ToolsFailed` unless there is a tool."""
@@ -182,8 +182,16 @@ class Tooling:
     def cancel(self) -> None:
         """Stop the running calls, or the waiting for servers; callable from a signal handler."""
         self._stopped = True
+        running, self._reading = self._reading, threading.Event()
+        running.set()
         if self._box is not None:
             self._box.cancel()
+
+    def _stop_turn(self) -> None:
+        """The person has had enough while a server asked: as Ctrl-C does elsewhere, it stops the model, too."""
+        if self._engine is not None:
+            self._engine.cancel()
+        self.cancel()
 
     def end_turn(self) -> None:
         """Nobody is asked any more."""
@@ -224,7 +232,9 @@ class Tooling:
 
     def prompt(self, server: str, name: str, arguments: Mapping[str, str]) -> Sequence[Message]:
         """The messages of a prompt; the last one is the person's."""
-        found = [Message(_role(role), text) for role, text in self._host.prompt(server, name, arguments)]
+        with cancelling(self.cancel):
+            said = self._host.prompt(server, name, arguments, self._reading)
+        found = [Message(_role(role), text) for role, text in said]
         if not found or found[-1].role != "user":
             raise UsageError(f"the prompt `{name}` of `{server}` ends with nothing to be answered")
         return found
@@ -250,7 +260,9 @@ class Tooling:
         results = Results(self._folder / "results")
         label = f"{server}-resource"
         try:
-            text = results.text(label, self._host.read(server, uri))
+            text = results.text(label, self._host.read(server, uri, self._reading))
+        except Interrupted:
+            raise
         except QwenError as error:
             raise UsageError(f"`@{server}:{uri}` cannot be attached: {error.message}", error.hint) from None
         return results.fitting(label, text, room, self._engine.count_tokens)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwen3cli.errors import Interrupted
 from qwen3cli.tools.offers import Elicit
 
 
@@ -18,6 +19,7 @@ class _Visit:
     schema: Mapping[str, Any]
     done: threading.Event = field(default_factory=threading.Event)
     answers: Mapping[str, Any] | None = None
+    left: bool = False
 
 
 class Visitors:
@@ -28,10 +30,12 @@ class Visitors:
         self._waiting: queue.SimpleQueue[_Visit] = queue.SimpleQueue()
 
     def knock(self, server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Wait until somebody has been asked; None if they decline."""
+        """Wait until somebody has been asked; None if they decline, `Interrupted` if they stopped everything."""
         visit = _Visit(server, message, schema)
         self._waiting.put(visit)
         visit.done.wait()
+        if visit.left:
+            raise Interrupted
         return visit.answers
 
     @property
@@ -39,13 +43,28 @@ class Visitors:
         """Whether somebody waits."""
         return not self._waiting.empty()
 
-    def attend(self) -> None:
-        """Ask for all who wait; raises `Interrupted` when the person leaves, who has declined then."""
+    def attend(self, stop: Callable[[], None]) -> list[str]:
+        """Ask for all who wait; the notices of what could not be asked. `stop` is called when the person leaves.
+
+        That comes before the server hears of it, which could be quick to go on.
+        """
+        notices: list[str] = []
+        left = False
         for visit in self._taken():
             try:
-                visit.answers = self._ask(visit.server, visit.message, visit.schema)
+                if not left:
+                    visit.answers = self._ask(visit.server, visit.message, visit.schema)
+            except Interrupted:
+                left = True
+                stop()
+            except Exception as error:
+                notices.append(
+                    f"a question of the server `{visit.server}` could not be put: {type(error).__name__}"
+                )
             finally:
+                visit.left = left
                 visit.done.set()
+        return notices
 
     def dismiss(self) -> None:
         """Decline for all who wait: nobody is asked any more."""

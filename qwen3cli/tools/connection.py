@@ -42,6 +42,8 @@ class Connection:
         self.client: Client | None = None
         self.trouble = Trouble()
         self.busy = 0
+        self.calls = 0
+        """Of the requests that are under way, those that call a tool: only these may ask the person something."""
         self.log = ServerLog(world.folder / "logs" / f"{config.name}.log")
         self._world = world
         self._state: State = "stopped"
@@ -275,8 +277,8 @@ class Connection:
     ) -> mcp_types.ElicitResult | mcp_types.ErrorData:
         import mcp_types
 
-        if not self.busy:
-            return mcp_types.ElicitResult(action="cancel")
+        if not self.calls:
+            return mcp_types.ElicitResult(action="decline")
         return await self._world.questions.put(self.config.name, params)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from qwen3cli.errors import Interrupted
+from qwen3cli.tools.expand import is_url
+from qwen3cli.tools.forms import BadForm, fields_of
 from qwen3cli.tools.offers import Elicit
+from qwen3cli.tools.showing import site_of
 from qwen3cli.tools.threads import in_thread
 
 if TYPE_CHECKING:
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
 
 
 class Questions:
-    """Puts servers' questions to the person, one at a time."""
+    """Puts servers' questions to the person, one at a time; `tell` takes what the person should know of it."""
 
-    def __init__(self, elicit: Elicit | None, open_url: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, elicit: Elicit | None, open_url: Callable[[str], None] | None, tell: Callable[[str], None]
+    ) -> None:
         self._elicit = elicit
         self._open_url = open_url
+        self._tell = tell
         self._turn = asyncio.Lock()
 
     @property
@@ -29,33 +34,47 @@ class Questions:
         return self._elicit is not None
 
     async def put(self, server: str, params: mcp_types.ElicitRequestParams) -> mcp_types.ElicitResult:
-        """Ask, and say what came of it."""
+        """Ask, and say what came of it: an answer, a refusal, or that the person stopped everything."""
         import mcp_types
 
         async with self._turn:
             if isinstance(params, mcp_types.ElicitRequestURLParams):
                 return await self._consent(server, params)
-            answers = await self._ask(server, params.message, params.requested_schema)
-        if answers is None:
-            return mcp_types.ElicitResult(action="decline")
-        return mcp_types.ElicitResult(action="accept", content=dict(answers))
+            schema = params.requested_schema
+            try:
+                fields_of(schema)
+            except BadForm as error:
+                self._tell(f"the server `{server}` asked something that nobody could answer: {error}")
+                return mcp_types.ElicitResult(action="decline")
+            return await self._ask(server, params.message, schema)
 
     async def _consent(self, server: str, params: mcp_types.ElicitRequestURLParams) -> mcp_types.ElicitResult:
         """Show a URL in full, and open it only if the person wants that."""
         import mcp_types
 
-        if urlsplit(params.url).scheme not in ("http", "https") or self._open_url is None:
+        open_url, url = self._open_url, params.url
+        if open_url is None or not is_url(url):
             return mcp_types.ElicitResult(action="decline")
-        if await self._ask(server, f"{params.message}\n{params.url}", {"type": "object"}) is None:
-            return mcp_types.ElicitResult(action="decline")
-        await in_thread(lambda: self._open_url and self._open_url(params.url))
+        message = f"{params.message}\nIt wants you to open an address, which leads {site_of(url)}:\n{url}"
+        result = await self._ask(server, message, {"type": "object"})
+        if result.action != "accept":
+            return result
+        await in_thread(lambda: open_url(url))
         return mcp_types.ElicitResult(action="accept")
 
-    async def _ask(self, server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def _ask(self, server: str, message: str, schema: Mapping[str, Any]) -> mcp_types.ElicitResult:
+        import mcp_types
+
         elicit = self._elicit
         if elicit is None:
-            return None
+            return mcp_types.ElicitResult(action="decline")
         try:
-            return await in_thread(lambda: elicit(server, message, schema))
+            answers = await in_thread(lambda: elicit(server, message, schema))
         except Interrupted:
-            return None
+            return mcp_types.ElicitResult(action="cancel")
+        except Exception as error:
+            self._tell(f"a question of the server `{server}` could not be put: {type(error).__name__}")
+            answers = None
+        if answers is None:
+            return mcp_types.ElicitResult(action="decline")
+        return mcp_types.ElicitResult(action="accept", content=dict(answers))

@@ -49,9 +49,8 @@ class McpHost:
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        world = World(
-            folder, Questions(elicit, open_url), open_url, self._news.append, patience or Patience()
-        )
+        tell = self._news.append
+        world = World(folder, Questions(elicit, open_url, tell), open_url, tell, patience or Patience())
         self._connections = {server.name: Connection(server, world) for server in servers}
 
     def start(self, names: Iterable[str] | None = None) -> None:
@@ -104,12 +103,7 @@ class McpHost:
         Raises `Interrupted` soon after `cancelled` is set, when the server is told so, and `ToolsFailed` when the
         server is dead, does not answer in its time, or answers with nonsense. A dead server is started again, once.
         """
-        future = self._submit(requests.call(self._connection(server), tool, arguments, watch))
-        while not concurrent.futures.wait([future], timeout=_LOOK_S).done:
-            if cancelled.is_set():
-                future.cancel()
-                raise Interrupted
-        return future.result()
+        return self._awaited(requests.call(self._connection(server), tool, arguments, watch), cancelled)
 
     def status(self) -> list[ServerStatus]:
         """How each server is, in the order of the configuration."""
@@ -138,17 +132,23 @@ class McpHost:
         """The prompts that all ready servers offer."""
         return self._gathered(requests.prompts)
 
-    def prompt(self, server: str, name: str, arguments: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The messages of one prompt: roles and texts."""
-        return self._ask(requests.prompt(self._connection(server), name, arguments))
+    def prompt(
+        self,
+        server: str,
+        name: str,
+        arguments: Mapping[str, str],
+        cancelled: threading.Event | None = None,
+    ) -> list[tuple[str, str]]:
+        """The messages of one prompt: roles and texts; raises `Interrupted` soon after `cancelled` is set."""
+        return self._awaited(requests.prompt(self._connection(server), name, arguments), cancelled)
 
     def resources(self) -> list[RemoteResource]:
         """The resources that all ready servers offer."""
         return self._gathered(requests.resources)
 
-    def read(self, server: str, uri: str) -> RawResult:
-        """What is in a resource."""
-        return self._ask(requests.read(self._connection(server), uri))
+    def read(self, server: str, uri: str, cancelled: threading.Event | None = None) -> RawResult:
+        """What is in a resource; raises `Interrupted` soon after `cancelled` is set."""
+        return self._awaited(requests.read(self._connection(server), uri), cancelled)
 
     def close(self) -> None:
         """End all servers and the thread; within five seconds, whatever the servers do."""
@@ -191,6 +191,15 @@ class McpHost:
             return await asyncio.gather(*(one(connection) for connection in self._connections.values()))
 
         return [found for answers in self._ask(everyone()) for found in answers]
+
+    def _awaited(self, work: Coroutine[Any, Any, T], cancelled: threading.Event | None) -> T:
+        """The result of a request, unless the person stops it: then the server is told so."""
+        future = self._submit(work)
+        while not concurrent.futures.wait([future], timeout=_LOOK_S).done:
+            if cancelled is not None and cancelled.is_set():
+                future.cancel()
+                raise Interrupted
+        return future.result()
 
     def _ask(self, work: Coroutine[Any, Any, T]) -> T:
         return self._submit(work).result()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from qwen3cli.tools.entries import Listed
 from qwen3cli.tools.expand import variables
 from qwen3cli.tools.private import read_private
 from qwen3cli.tools.rewriting import rewrite
+from qwen3cli.tools.showing import quoted
 
 PROJECT_FILE = ".mcp.json"
 WARNING = (
@@ -108,11 +108,6 @@ def _lines(server: Listed) -> Iterator[str]:
         yield f"  sends the headers: {', '.join(config.headers)}"
     for name in variables(config):
         yield f"  takes from your environment: {name}"
-
-
-def quoted(text: str) -> str:
-    """A word as a shell would need it; what cannot be seen is written as an escape."""
-    return shlex.quote(text) if text.isprintable() else json.dumps(text)
 
 
 def _assignment(name: str, value: str) -> str:

@@ -44,10 +44,13 @@ async def call(
         timeout_s = connection.config.timeout_s
         return result_of(await client.call_tool(tool, dict(arguments), timeout_s, heard))
 
+    connection.calls += 1
     try:
         return await _asked(connection, ask, f"`{connection.config.name}.{tool}`")
     except ServerRefused as refusal:
         return RawResult((TextBlock(refusal.message),), is_error=True)
+    finally:
+        connection.calls -= 1
 
 
 async def prompts(connection: Connection) -> list[RemotePrompt]:

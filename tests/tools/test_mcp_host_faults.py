@@ -156,5 +156,5 @@ def test_nobody_is_asked_out_of_the_blue(tmp_path: Path) -> None:
         deadline = time.monotonic() + 20
         while "told: " not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.02)
-    assert 'told: {"action": "cancel"}' in log.read_text()
+    assert 'told: {"action": "decline"}' in log.read_text()
     assert asked == []

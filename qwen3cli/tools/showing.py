@@ -1,0 +1,48 @@
+"""Texts of others as a person may see them: what is not seen, or moves what is seen, as an escape; no I/O.
+
+A name, a title or a command stays on one line; a message has lines of its own, which nobody can mistake for ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from urllib.parse import urlsplit
+
+# Python calls these printable, and nothing is printed: joiners, fillers, variation selectors, blank letters.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+
+
+def one_line(text: str) -> str:
+    """The text with everything that cannot be seen as an escape, ends of lines among it."""
+    if _is_plain(text):
+        return text
+    return "".join(one if _is_plain(one) else one.encode("unicode_escape").decode() for one in text)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, each like `one_line`."""
+    return [one_line(line) for line in text.replace("\r\n", "\n").split("\n")]
+
+
+def quoted(text: str) -> str:
+    """A word as a shell would need it; what cannot be seen is written as an escape."""
+    return shlex.quote(text) if _is_plain(text) else json.dumps(text)
+
+
+def site_of(url: str) -> str:
+    """Where a URL leads, in words; what stands before an `@` may look like another site."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "nowhere: it is no address"
+    said = f"to the site {quoted(host)}"
+    return f"{said}; what stands before the `@` is no part of that" if "@" in parts.netloc else said
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and not _UNSEEN.search(text)
