@@ -6,6 +6,7 @@ on what was written; a schema that cannot be said at all comes down to any JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
 from qwen3cli.engines.schema_values import Values, as_json
 
+MALFORMED = (TypeError, ValueError, AttributeError, KeyError, RecursionError, re.error)
+"""What a schema that is none, or has no end, comes to when it is read."""
 _LINE_END = Chars(((10, 10),))
 _ANY_OBJECT = {"type": "object"}
 
@@ -84,16 +87,11 @@ class _Writer:
     def _value(self, schema: Mapping[str, Any], tool: str) -> Ref:
         """The values of a schema, tried out alone first, so that one that fails takes nothing with it."""
         what = f"the arguments of `{tool}`" if tool else "the answer"
-        wanted = merge(dict(schema), _ANY_OBJECT) if tool else dict(schema)
         try:
-            if wanted is None:
-                raise Unsupported("it is not about an object")
-            alone = Rules()
-            alone.write(Values(alone, Strings(alone), schema).value(wanted), {})
-            values = Values(self.rules, self._strings, schema)
-            ref = values.value(wanted)
-        except Unsupported as refusal:
-            self._notices[tool] = f"{what} cannot be held to the schema while the model writes: {refusal}"
+            values, ref = self._exact(schema, tool)
+        except (Unsupported, *MALFORMED) as refusal:
+            reason = refusal if isinstance(refusal, Unsupported) else "it is malformed, or nested too deep"
+            self._notices[tool] = f"{what} cannot be held to the schema while the model writes: {reason}"
             return Values(self.rules, self._strings, {}).value(_ANY_OBJECT if tool else {})
         if values.loose:
             left = ", ".join(values.loose)
@@ -101,3 +99,12 @@ class _Writer:
                 f"{what} cannot be held to all of the schema while the model writes: {left} is left out"
             )
         return ref
+
+    def _exact(self, schema: Mapping[str, Any], tool: str) -> tuple[Values, Ref]:
+        wanted = merge(dict(schema), _ANY_OBJECT) if tool else dict(schema)
+        if wanted is None:
+            raise Unsupported("it is not about an object")
+        alone = Rules()
+        alone.write(Values(alone, Strings(alone), schema).value(wanted), {})
+        values = Values(self.rules, self._strings, schema)
+        return values, values.value(wanted)

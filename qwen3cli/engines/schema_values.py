@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 from qwen3cli.engines.schema_items import Item, Literal, Ref, Unsupported, Way
+from qwen3cli.engines.schema_layers import Layers
 from qwen3cli.engines.schema_listed import Listed
-from qwen3cli.engines.schema_merge import Layers, Schema, as_schema, tuple_of, types_of, values_of
+from qwen3cli.engines.schema_merge import Schema, as_schema, tuple_of, types_of, values_of
 from qwen3cli.engines.schema_numbers import Bounds, integer, number
 from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
@@ -157,7 +158,7 @@ class Values:
 
     def _object(self, schema: Schema, path: str) -> Way:
         properties = as_schema(schema.get("properties", {}))
-        required = [name for name in schema.get("required", []) if isinstance(name, str)]
+        required = [*dict.fromkeys(name for name in schema.get("required", []) if isinstance(name, str))]
         said = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
         for name in required:
             properties.setdefault(name, True if said is None or "patternProperties" in schema else said)
@@ -219,7 +220,7 @@ class Values:
 
 def as_json(value: Any) -> str:
     """A value as the model writes it; half surrogate pairs stay escaped, for UTF-8 has no form for them."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return json.dumps(value) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
 

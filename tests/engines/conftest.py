@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import llama_cpp.llama_cpp as C
 import pytest
 
 from qwen3cli.chat.ports import Engine
 from qwen3cli.engines import open_engine
+from qwen3cli.engines.llama.constraint import Tokens
+from qwen3cli.engines.llama.library import expect
+from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.machine import ModelFacts, Placement
 from tests.engines.models import HYBRID, Script, write_scripted
 from tests.engines.random_model import write_random
@@ -43,3 +47,16 @@ def random_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = open_engine(facts_of(path), Placement(16384, threads=1))
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
+    """A vocabulary that has every byte."""
+    path: Path = write_random(tmp_path_factory.mktemp("grammar") / "random.gguf")
+    params = C.llama_model_default_params()
+    params.vocab_only = True
+    model = C.llama_model_load_from_file(str(path).encode(), params)
+    vocabulary = C.llama_vocab_p(expect(model and C.llama_model_get_vocab(model), "read the vocabulary"))
+    yield Tokens(Vocabulary(vocabulary, "qwen2"))
+    assert model
+    C.llama_model_free(model)

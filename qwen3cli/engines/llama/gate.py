@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Collection
 
 from qwen3cli.chat.ports import GenerateRequest
-from qwen3cli.engines.grammar import Grammar, answer_grammar, call_grammar
+from qwen3cli.engines.grammar import MALFORMED, Grammar, answer_grammar, call_grammar
 from qwen3cli.engines.llama.constraint import Constraint, Tokens, TooSlow
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.reply import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN, ReplyParser
@@ -113,6 +113,8 @@ class Gate:
                 )
         except (QwenError, Unsupported) as refusal:
             self.give_up(str(refusal))
+        except MALFORMED:
+            self.give_up("a schema is malformed, or nested too deep")
 
     def _catch_up(self, text: str) -> None:
         """Take what was written of the call with the token that completed its tag."""
