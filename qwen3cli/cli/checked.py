@@ -40,10 +40,11 @@ def check_servers(session: Session, names: Sequence[str], extra: Path | None) ->
     console = session.console
     asks = not session.as_json
     surroundings = replace(where(session), ask=input_question(console) if asks else None)
-    found = find(session.config.paths, surroundings, extra, project_question(console) if asks else None)
+    ask_project = project_question(console) if asks else None
+    found = find(session.config.paths, surroundings, extra, ask_project)
     for notice in found.notices:
         console.notice(notice)
-    chosen = _chosen(found.candidates, names)
+    chosen = _chosen(found.candidates, names, refused=ask_project is not None)
     configs, failed = _resolved(session, chosen)
     outcomes = {**failed, **_started(session, configs)}
     ordered = [outcomes[one.name] for one in chosen]
@@ -58,8 +59,11 @@ def check_servers(session: Session, names: Sequence[str], extra: Path | None) ->
         raise ToolsFailed(f"{len(broken)} of {len(ordered)} servers {do} not work: {listed}")
 
 
-def _chosen(candidates: Sequence[Candidate], names: Sequence[str]) -> list[Candidate]:
-    """The servers that are on, or those of these names, even if they are disabled."""
+def _chosen(candidates: Sequence[Candidate], names: Sequence[str], *, refused: bool) -> list[Candidate]:
+    """The servers that are on, or those of these names, even if they are disabled.
+
+    With `refused`, what is not accepted is what the person has just said no to.
+    """
     if not names:
         return [one for one in candidates if one.state == "on"]
     known = {one.name: one for one in candidates if one.state != "overridden"}
@@ -69,7 +73,7 @@ def _chosen(candidates: Sequence[Candidate], names: Sequence[str]) -> list[Candi
         if known[name].state == "not accepted":
             raise UsageError(
                 f"the server `{name}` is this folder's, and you have not accepted it",
-                f"`qwen3 mcp check {name}` in a terminal shows it and asks",
+                None if refused else f"`qwen3 mcp check {name}` in a terminal shows it and asks",
             )
     return [known[name] for name in dict.fromkeys(names)]
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from qwen3cli.tools.dialects import Listing
+from qwen3cli.tools.dialects import Input, Listing
 from qwen3cli.tools.entries import Listed
 from qwen3cli.tools.expand import variables
 from qwen3cli.tools.private import read_private
@@ -27,12 +26,6 @@ WARNING = (
     "Accept them only if you trust whoever wrote this folder, the programs they start included."
 )
 
-_LOADERS = re.compile(
-    r"(?:LD|DYLD|PYTHON|NODE|NPM_CONFIG|UV|PIP|PERL|RUBY|GIT|_?JAVA|JDK_JAVA|BASH).*"
-    "|ENV|PATH|SHELL|EDITOR|.*_(?:PROXY|COMMAND|OPTIONS|OPTS|PATH|PRELOAD)",
-    re.IGNORECASE | re.DOTALL,
-)
-"""Variables that make a program run or reach something else: their values are part of the command."""
 _LIMIT = 1 << 20
 _KEPT = 1000
 
@@ -89,8 +82,9 @@ class AcceptedProjects:
 
 
 def describe(listing: Listing) -> tuple[str, ...]:
-    """What the servers of a file would do, line by line, each command whole."""
-    return tuple(line for server in listing.servers for line in _lines(server))
+    """What the servers of a file would do, line by line: each command whole, and whatever may become part of one."""
+    servers = [line for server in listing.servers for line in _lines(server)]
+    return (*servers, *map(_question, listing.inputs.values()))
 
 
 def _lines(server: Listed) -> Iterator[str]:
@@ -103,16 +97,21 @@ def _lines(server: Listed) -> Iterator[str]:
     if config.cwd is not None:
         yield f"  in the folder: {quoted(str(config.cwd))}"
     if config.env:
-        yield f"  sets: {' '.join(_assignment(name, value) for name, value in config.env.items())}"
+        # As the file has them: they are no secrets of the person's, and any of them may make something run.
+        yield f"  sets: {' '.join(f'{quoted(name)}={quoted(value)}' for name, value in config.env.items())}"
     if config.headers:
         yield f"  sends the headers: {', '.join(config.headers)}"
     for name in variables(config):
         yield f"  takes from your environment: {name}"
 
 
-def _assignment(name: str, value: str) -> str:
-    shown = quoted(name) if name.isprintable() else json.dumps(name)
-    return f"{shown}={quoted(value)}" if _LOADERS.fullmatch(name) else shown
+def _question(wanted: Input) -> str:
+    """What a person is asked when the servers start, which goes where its variable stands."""
+    kind = "picked from a list" if wanted.kind == "pickString" else "typed"
+    if wanted.password:
+        kind += " unseen"
+    default = f", or {quoted(wanted.default)} if nothing is" if wanted.default and not wanted.password else ""
+    return f"asks you for {quoted(wanted.id)}: {kind}{default}"
 
 
 def _key(path: Path) -> str:

