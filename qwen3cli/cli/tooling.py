@@ -83,7 +83,7 @@ class Tooling:
         allow = [*self._settings.allow, *trusting(gathered.trusted)]
         question = call_question(console) if can_ask else None
         self._approval = Approval(
-            paths.tools / "approved.json", allow, self._settings.deny, question, everything
+            paths.tools / "approved.json", allow, self._settings.deny, question, everything, gathered.foreign
         )
         self._go_on = go_on_question(console) if can_ask else None
         self._box: Toolbox | None = None

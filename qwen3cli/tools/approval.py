@@ -8,7 +8,7 @@ tools is shown to the person and believed by nobody. How the asking looks is non
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -20,7 +20,7 @@ from qwen3cli.tools.kinds import RemoteTool, ServerConfig
 from qwen3cli.tools.private import alone, read_private, write_private
 
 _LIMIT = 8 << 20
-_KEPT = 16
+_KEPT = 64
 """Definitions of one tool that stay approved: one name may stand for several servers, in several projects."""
 _REFUSED = "The person did not allow this call."
 _FORBIDDEN = "The person's settings do not allow this tool. Do not call it again; answer without it."
@@ -70,12 +70,15 @@ class Approval:
         deny: Sequence[str],
         ask: Ask | None,
         everything: bool,
+        foreign: Collection[str] = (),
     ) -> None:
+        """`foreign` are servers that the user's own file does not name: what the user allows means none of theirs."""
         self._store = store
         self._allow = tuple(allow)
         self._deny = tuple(deny)
         self._ask = ask
         self._everything = everything
+        self._foreign = frozenset(foreign)
         self._session: set[str] = set()
         self._seen: dict[str, Mapping[str, str]] = {}
         self._notices: list[str] = []
@@ -92,9 +95,10 @@ class Approval:
         if any(one["key"] == identity.key for one in known):
             return Verdict(True, "", "always")
         if self._ask is None:
+            of_whom = " of servers in your own mcp.json" if tool.server in self._foreign else ""
             self._notices.append(
                 f"`{tool.label}` was denied, because nobody is there to be asked: `--yes` allows every call of a run,"
-                " `allow` in config.toml those of single tools"
+                f" `allow` in config.toml those of single tools{of_whom}"
             )
             return Verdict(False, _NOBODY, "nobody")
         return self._asked(
@@ -112,7 +116,8 @@ class Approval:
             return Verdict(False, _FORBIDDEN, f"denied by `{glob}`")
         if self._everything:
             return Verdict(True, "", "--yes")
-        if glob := _matching(tool.label, self._allow):
+        # A name in somebody else's file is no promise that it stands for what the user had in mind.
+        if tool.server not in self._foreign and (glob := _matching(tool.label, self._allow)):
             return Verdict(True, "", f"allowed by `{glob}`")
         return None
 

@@ -54,10 +54,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The servers to be used; `trusted` are those that the user's own file calls so."""
+    """The servers to be used; `trusted` are those that the user's own file calls so, `foreign` those of other files."""
 
     servers: tuple[ServerConfig, ...] = ()
     trusted: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
 
 
@@ -113,7 +114,8 @@ def gather(
                 raise
             notices.append(f"the server `{one.name}` is left out: {error.message}")
     trusted = frozenset(one.name for one in used if one.kind == "user" and one.listed.trusted)
-    return Gathered(tuple(servers), trusted, tuple(notices))
+    foreign = frozenset(one.name for one in used if one.kind != "user")
+    return Gathered(tuple(servers), trusted, foreign, tuple(notices))
 
 
 def find(paths: Paths, where: Where, extra: Path | None, ask_project: AskProject | None) -> Found:

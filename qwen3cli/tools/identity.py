@@ -1,7 +1,8 @@
 """What a tool is, as a hash: whatever somebody approved holds for exactly that, and what differs can be named.
 
 Of the server it is what starts or reaches it, with the names of its environment and headers (their values may be
-secrets that change); of the tool its schema and its description, which the model acts upon.
+secrets that change), the folder that it runs in, where a command may mean something else, and the project that names
+it; of the tool its schema and its description, which the model acts upon.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qwen3cli.tools.kinds import RemoteTool, ServerConfig
+from qwen3cli.tools.projects import PROJECT_FILE
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Identity:
     def of(cls, tool: RemoteTool, server: ServerConfig) -> Identity:
         """The identity of a tool as described and configured now."""
         parts = {
-            "the server's command": _hash([server.transport, server.command, str(server.cwd or "")]),
+            "the server's command": _hash([server.transport, server.command]),
+            "the server's folder": _hash(_folders(server)),
             "the server's arguments": _hash(server.args),
             "the names of the server's environment": _hash(sorted(server.env)),
             "the server's URL": _hash([server.url, sorted(name.lower() for name in server.headers)]),
@@ -38,6 +42,13 @@ class Identity:
     def differences(self, earlier: Mapping[str, str]) -> tuple[str, ...]:
         """The names of the parts that were not like this earlier."""
         return tuple(name for name, part in self.parts.items() if earlier.get(name) != part)
+
+
+def _folders(server: ServerConfig) -> list[str]:
+    """Where it runs, and which project names it: one name may stand for something else in each."""
+    runs_in = str((server.cwd or Path.cwd()).resolve()) if server.transport == "stdio" else ""
+    project = server.source if server.source.name == PROJECT_FILE else None
+    return [runs_in, str(project.resolve()) if project else ""]
 
 
 def _hash(value: Any) -> str:

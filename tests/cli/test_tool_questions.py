@@ -201,6 +201,22 @@ def test_what_has_changed_since_is_said(home: Path, curious: Curious, tmp_path: 
         ended(terminal)
 
 
+def test_what_is_allowed_in_the_settings_means_no_server_of_another_file(
+    home: Path, curious: Curious, tmp_path: Path
+) -> None:
+    curious()
+    (home / "config.toml").write_text('[tools]\nallow = ["curious.*"]\n')
+    named = tmp_path / "named.json"
+    (home / "mcp.json").rename(named)
+    with chatting(home, "--mcp", str(named)) as terminal:
+        ask(terminal, ASKED)
+        terminal.type("d\r")
+        ended(terminal)
+    named.rename(home / "mcp.json")
+    with chatting(home) as terminal:
+        assert ASKED not in ask(terminal, "← told")
+
+
 def test_the_command_is_shown_word_by_word(home: Path, curious: Curious) -> None:
     curious()
     listed = json.loads((home / "mcp.json").read_text())

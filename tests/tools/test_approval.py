@@ -70,7 +70,8 @@ def test_always_outlives_the_process_and_belongs_to_the_user(tmp_path: Path) -> 
     ("tool", "server", "changed"),
     [
         (TOOL, replace(SERVER, command="other"), "the server's command"),
-        (TOOL, replace(SERVER, cwd=Path("/x")), "the server's command"),
+        (TOOL, replace(SERVER, cwd=Path("/x")), "the server's folder"),
+        (TOOL, replace(SERVER, source=Path("/x/.mcp.json")), "the server's folder"),
         (TOOL, replace(SERVER, args=("--repository", "q")), "the server's arguments"),
         (TOOL, replace(SERVER, env={"TOKEN": "", "LD_PRELOAD": ""}), "the names of the server's environment"),
         (TOOL, replace(SERVER, url="http://x"), "the server's URL"),
@@ -95,6 +96,41 @@ def test_a_change_is_noticed_by_a_later_process(tmp_path: Path) -> None:
     person = Person(Answer("deny"))
     approval(tmp_path, person).decide(replace(TOOL, description="x"), SERVER, {})
     assert person.asked[0].changed == ("the tool's description",)
+
+
+def test_what_is_approved_in_one_folder_is_not_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    relative = ServerConfig("git", "stdio", "./server.py")
+    remote = ServerConfig("git", "http", url="http://x")
+    for folder in (here, there):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    for server in (relative, remote):
+        approval(tmp_path, Person(ALWAYS)).decide(TOOL, server, {})
+        assert approval(tmp_path).decide(TOOL, server, {}).allowed
+    monkeypatch.chdir(there)
+    person = Person(ONCE)
+    assert approval(tmp_path, person).decide(TOOL, relative, {}).allowed
+    assert "the server's folder" in person.asked[0].changed
+    # Where it does not run on this machine, the folder is of no account; through a link it is the same one.
+    assert approval(tmp_path).decide(TOOL, remote, {}).allowed
+    (tmp_path / "link").symlink_to(here)
+    monkeypatch.chdir(tmp_path / "link")
+    assert approval(tmp_path).decide(TOOL, relative, {}).allowed
+
+
+def test_what_the_user_allows_means_the_users_own_servers(tmp_path: Path) -> None:
+    person = Person(ONCE)
+    made = Approval(tmp_path / "approved.json", ["git.*", "*"], [], person, False, {"git"})
+    assert made.decide(TOOL, SERVER, {}).by == "person"
+    assert made.decide(replace(TOOL, server="own"), replace(SERVER, name="own"), {}).by == "allowed by `*`"
+    nobody = Approval(tmp_path / "approved.json", ["*"], ["git.pull"], None, False, {"git"})
+    assert not nobody.decide(TOOL, SERVER, {}).allowed
+    assert "in your own mcp.json" in nobody.notices()[0]
+    assert nobody.decide(replace(TOOL, name="pull"), SERVER, {}).by == "denied by `git.pull`"
+    assert Approval(tmp_path / "x", [], [], None, True, {"git"}).decide(TOOL, SERVER, {}).by == "--yes"
 
 
 def test_a_secret_that_changes_and_hints_of_the_server_change_nothing(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_only_the_users_own_file_is_believed(place: Place) -> None:
     place.write(place.user_file, b={"command": "x", "trust": True})
     place.write(place.project_file, c={"command": "x", "trust": True}, a={"command": "y", "trust": True})
     gathered = place.gather(Person(), extra=place.extra)
-    assert gathered.trusted == {"b"}
+    assert (gathered.trusted, gathered.foreign) == ({"b"}, {"a", "c"})
     assert [notice for notice in gathered.notices if "not believed" in notice] == [
         f"server `{name}`: the `trust` in `{path}` is not believed; only that in `{place.user_file}` is"
         for name, path in (("a", place.extra), ("c", place.project_file))
