@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import llama_cpp.llama_cpp as C
@@ -30,8 +30,15 @@ def scripted(tmp_path: Path) -> Iterator[OpenScripted]:
     """Opens engines on scripted models, and closes them."""
     opened: list[Engine] = []
 
-    def open_scripted(script: Script, *, context: int = 2048, template: str | None = HYBRID) -> Engine:
-        path = write_scripted(tmp_path / f"scripted-{len(opened)}.gguf", script, template=template)
+    def open_scripted(
+        script: Script,
+        *,
+        context: int = 2048,
+        template: str | None = HYBRID,
+        missing: Collection[str] = (),
+    ) -> Engine:
+        path = tmp_path / f"scripted-{len(opened)}.gguf"
+        write_scripted(path, script, template=template, missing=missing)
         opened.append(open_engine(facts_of(path), Placement(context, threads=1)))
         return opened[-1]
 

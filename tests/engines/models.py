@@ -6,7 +6,7 @@ the last token, a unit vector, and the output matrix is a table: after this toke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import gguf
@@ -55,6 +55,11 @@ def as_token(data: bytes) -> str:
     return "".join(_CHARACTERS[byte] for byte in data)
 
 
+def without(specials: Collection[str]) -> list[str]:
+    """Qwen3's added tokens without some: in their place are unused ones."""
+    return [f"[unused{n}]" if text in specials else text for n, text in enumerate(SPECIALS)]
+
+
 def write_vocabulary(writer: gguf.GGUFWriter, tokens: list[str], merges: list[str]) -> None:
     """The tokenizer's metadata; special are the tokens that Qwen3 has as such."""
     kinds = {
@@ -74,22 +79,29 @@ def write_vocabulary(writer: gguf.GGUFWriter, tokens: list[str], merges: list[st
 
 
 def write_scripted(
-    path: Path, script: Script, *, template: str | None = HYBRID, blocks: int = 1, head: int = 32
+    path: Path,
+    script: Script,
+    *,
+    template: str | None = HYBRID,
+    blocks: int = 1,
+    head: int = 32,
+    missing: Collection[str] = (),
 ) -> Path:
     """A model that continues as `script` says: after a token comes another, or one of several by chance.
 
     Every key and value that is not a byte, a special token or an empty line becomes a token of its own.
-    What a token without a successor is followed by is the end.
+    What a token without a successor is followed by is the end. Special tokens may be `missing`.
     """
+    specials = without(missing)
     words = {
         w for key, value in script.items() for w in (key, *([value] if isinstance(value, str) else value))
     }
-    known = ["\n\n", *SPECIALS]
+    known = ["\n\n", *specials]
     words = sorted(w for w in words if len(w.encode()) > 1 and w not in known)
     texts = [*(bytes([byte]) for byte in range(256)), b"\n\n", *(w.encode() for w in words)]
-    tokens = [*map(as_token, texts), *SPECIALS]
+    tokens = [*map(as_token, texts), *specials]
     ids = {**{text: number for number, text in enumerate(texts)}}
-    ids |= {text.encode(): len(texts) + number for number, text in enumerate(SPECIALS)}
+    ids |= {text.encode(): len(texts) + number for number, text in enumerate(specials)}
     assert len(tokens) <= _HIDDEN
     output = np.zeros((len(tokens), _HIDDEN), np.float32)
     for token in range(len(tokens)):

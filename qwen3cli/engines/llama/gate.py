@@ -28,13 +28,16 @@ class Grammars:
         self._latest: dict[bool, tuple[str, Grammar]] = {}
         self._said: set[str] = set()
 
-    def of(self, request: GenerateRequest, *, whole: bool, thought: bool) -> Grammar:
+    def of(
+        self, request: GenerateRequest, *, whole: bool, thought: bool, only_calls: bool = False
+    ) -> Grammar:
         """The grammar of a call, or of the `whole` answer, maybe after a thinking; raises `Unsupported`."""
         tools = [(tool.name, dict(tool.parameters)) for tool in request.tools]
-        key = json.dumps([tools, request.format if request.format is None else dict(request.format), thought])
+        format = None if only_calls or request.format is None else dict(request.format)
+        key = json.dumps([tools, format, thought])
         if whole not in self._latest or self._latest[whole][0] != key:
             grammar = (
-                answer_grammar(request.tools, self.tags, request.format, thought=thought)
+                answer_grammar(request.tools, self.tags, format, thought=thought)
                 if whole
                 else call_grammar(request.tools, self.tags)
             )
@@ -60,15 +63,16 @@ class Gate:
         self._parser = parser
         self._say = say
         self._calls = bool(request.tools)
-        required = request.tool_choice == "required" and bool(request.tools)
-        self._demanded = required or request.format is not None
+        self._required = request.tool_choice == "required" and bool(request.tools)
+        self._demanded = self._required or request.format is not None
         self._whole = False
         self._called = False
         self._grammar: Grammar | None = None
         self.constraint: Constraint | None = None
         vocabulary = grammars.tokens.vocabulary
         self._think = vocabulary.specials.get(THINK_OPEN) if request.thinking else None
-        self.think_close = vocabulary.specials.get(THINK_CLOSE)
+        close = vocabulary.specials.get(THINK_CLOSE)
+        self.think_close = vocabulary.tokenize_plain(THINK_CLOSE) if close is None else [close]
 
     @property
     def demands(self) -> bool:
@@ -103,7 +107,10 @@ class Gate:
     def _start(self, *, whole: bool) -> None:
         try:
             self._grammar = self._grammars.of(
-                self._request, whole=whole, thought=whole and self._parser.begun
+                self._request,
+                whole=whole,
+                thought=whole and self._parser.begun,
+                only_calls=self._required and not self._called,
             )
             self.constraint = Constraint(self._grammars.tokens, self._grammar.text)
             self._whole = whole

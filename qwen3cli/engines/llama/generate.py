@@ -56,6 +56,7 @@ class Generation:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = StopText(request.stop)
         self._budget = request.think_budget if self._parser else None
+        self._owed: list[int] = []  # what ends the thinking, in the model's place
         self._called_tools = False
         self._cached = self._evaluated = 0
         self._thinking_tokens = self._output_tokens = 0
@@ -117,10 +118,14 @@ class Generation:
             return sampler.draw(self._context)
         gate.look()
         if gate.constraint is None:
+            if self._owed:
+                return self._owed.pop(0)
             token = sampler.draw(self._context)
-            close = gate.think_close
+            if not (gate.demands and self._vocabulary.is_end(token)):
+                return token
             # A model that ends while it thinks has not given what was demanded.
-            return close if gate.demands and close is not None and self._vocabulary.is_end(token) else token
+            first, *self._owed = gate.think_close
+            return first
         try:
             token = sampler.draw_within(self._context, gate.constraint, gate.besides)
             if token is not None:

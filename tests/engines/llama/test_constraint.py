@@ -12,7 +12,6 @@ from qwen3cli.chat.events import Event, Notice, Text, Thinking, ToolCalled
 from qwen3cli.chat.messages import ToolCall, ToolSpec
 from qwen3cli.chat.ports import Engine, GenerateRequest
 from qwen3cli.chat.sampling import Sampling
-from qwen3cli.engines.llama.vocabulary import Vocabulary
 from tests.engines.asking import ASK, FREE, ask, finish, said
 from tests.engines.conftest import OpenScripted
 from tests.engines.random_schemas import schema
@@ -196,6 +195,14 @@ class TestFormat:
         events = ask(scripted(script), format=YES, tools=(LOOK,), thinking=False)
         assert (calls(events), said(events), finish(events)) == ([LOOKED.call], "", "tool_calls")
 
+    def test_a_required_call_comes_first_and_then_no_format(self, scripted: OpenScripted):
+        script = {"\n\n": "{", "<tool_call>": BODY, BODY: "</tool_call>", "</tool_call>": "{"}
+        engine = scripted(script)
+        free = ask(engine, format=YES, tools=(LOOK,), thinking=False)
+        assert (calls(free), said(free)) == ([], '{"yes": 1}')
+        events = ask(engine, format=YES, tools=(LOOK,), tool_choice="required", thinking=False, max_tokens=60)
+        assert (calls(events)[:1], said(events)) == ([LOOKED.call], "")
+
     def test_limits_and_stop_texts_cut_it(self, scripted: OpenScripted):
         engine = scripted({"\n\n": "Sure!"})
         short = ask(engine, format=YES, thinking=False, max_tokens=3)
@@ -218,24 +225,3 @@ class TestFormat:
         assert finish(events) == "interrupted"
         random_engine.allow()
         assert said(ask(random_engine, format={"const": 1}, thinking=False)) == "1"
-
-
-class TestOtherVocabularies:
-    """Where the tags are no tokens they are characters."""
-
-    TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}{{ '\\n' }}"
-
-    def test_a_call(self, scripted: OpenScripted, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(Vocabulary, "specials", {})
-        tag = "<tool_cal"
-        for end in ("l>", 'l>\n{"name": "'):
-            script = {"\n": tag, tag: end, end: '{"name": "' if end == "l>" else "look"}
-            engine = scripted(script, template=self.TEMPLATE)
-            events = ask(engine, tools=(LOOK,), thinking=False, max_tokens=200)
-            assert isinstance(calls(events)[0].arguments["far"], bool), end
-
-    def test_a_demanded_call(self, scripted: OpenScripted, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(Vocabulary, "specials", {})
-        engine = scripted({"\n": "No."}, template=self.TEMPLATE)
-        events = ask(engine, tools=(LOOK,), tool_choice="required", thinking=False, max_tokens=100)
-        assert calls(events)[0].name == "look"
