@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import tarfile
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,8 @@ def kaggle(hub: Kaggle, home: Path, handle: str, path: str | None = None, **envi
     return run("kaggle_model", home, {"KAGGLE_TEST_ENDPOINT": hub.url, **environ}, handle=handle, path=path)
 
 
-@pytest.mark.parametrize("extra", [0, 30])
+# Of many files its client gets an archive, which it unpacks safely from Python 3.10.12 and 3.11.4 on; before, it fails.
+@pytest.mark.parametrize("extra", [0, 30] if hasattr(tarfile, "data_filter") else [0])
 def test_kagglehub_downloads_a_model(extra: int, tmp_path: Path) -> None:
     """Up to 25 files one by one, more as an archive."""
     files = {**FILES, **{f"extra/{n}.json": b"{}" for n in range(extra)}}
