@@ -49,6 +49,7 @@ class Catalogue:
         self._looked_at: dict[str, tuple[RemoteTool, ToolSpec | None]] = {}
         self._tokens: dict[str, tuple[ToolSpec, int]] = {}
         self._notices: list[str] = []
+        self._unnameable: dict[str, str] = {}
 
     def known(self, tools: Sequence[RemoteTool], count: Callable[[str], int]) -> list[Known]:
         """All of these tools that can be offered, each with the name that it has among them."""
@@ -62,8 +63,11 @@ class Catalogue:
                 continue
             spec = replace(spec, name=tool.name if own else tool.label)
             if not _NAME.fullmatch(spec.name):
-                self._drop(tool, f"its name, {shorten(spec.name, 80)}, is none that a model can be given")
+                if self._unnameable.get(tool.label) != spec.name:
+                    self._drop(tool, f"its name, {shorten(spec.name, 80)}, is none that a model can be given")
+                self._unnameable[tool.label] = spec.name
                 continue
+            self._unnameable.pop(tool.label, None)
             found.append(Known(tool, self._servers[tool.server], spec, self._count(tool.label, spec, count)))
         return found
 

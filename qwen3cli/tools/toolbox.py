@@ -10,14 +10,13 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from qwen3cli.chat.messages import ToolCall, ToolResult, ToolSpec
 from qwen3cli.config import ToolSettings
-from qwen3cli.errors import QwenError, UsageError
+from qwen3cli.errors import QwenError
 from qwen3cli.tools.approval import Approval
 from qwen3cli.tools.audit import Audit
 from qwen3cli.tools.calls import Call, Host, Means
@@ -26,6 +25,7 @@ from qwen3cli.tools.hooks import HookedCall, Hooks
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.results import Count, Results
 from qwen3cli.tools.search import FIND, FIND_TOOLS, ranked
+from qwen3cli.tools.switches import Switches
 from qwen3cli.tools.validation import Validation
 from qwen3cli.tools.wording import shorten
 
@@ -80,7 +80,7 @@ class Toolbox:
         self._count = count
         self._context_size = context_size
         self._go_on = go_on
-        self._disabled: set[str] = set()
+        self._switches = Switches([server.name for server in servers])
         self._in_use: list[str] = []
         self._told: list[str] = []
         self._searching = False
@@ -154,7 +154,7 @@ class Toolbox:
             ToolDescription(
                 label=one.label,
                 name=one.spec.name,
-                enabled=one.label not in self._disabled,
+                enabled=self._switches.is_on(one),
                 offered=one.spec.name in offered,
                 tokens=one.tokens,
                 description=one.remote.description,
@@ -166,15 +166,11 @@ class Toolbox:
 
     def enable(self, which: str) -> list[str]:
         """Offer tools again: a server's, a tool's name or a glob of `server.tool`; the labels of what it names."""
-        labels = self._labels(which)
-        self._disabled.difference_update(labels)
-        return labels
+        return self._switches.on(which, self._known())
 
     def disable(self, which: str) -> list[str]:
         """Offer them no more."""
-        labels = self._labels(which)
-        self._disabled.update(labels)
-        return labels
+        return self._switches.off(which, self._known())
 
     def _known(self) -> list[Known]:
         return self._catalogue.known(self._host.tools(), self._count)
@@ -184,21 +180,9 @@ class Toolbox:
         return [
             one
             for one in self._known()
-            if one.label not in self._disabled
+            if self._switches.is_on(one)
             and not any(fnmatchcase(one.label, glob) for glob in self._settings.deny)
         ]
-
-    def _labels(self, which: str) -> list[str]:
-        known = self._known()
-        found = [one.label for one in known if which in (one.label, one.remote.server, one.spec.name)]
-        found = found or [one.label for one in known if fnmatchcase(one.label, which)]
-        if not found:
-            close = get_close_matches(
-                which, [name for one in known for name in (one.label, one.remote.server)]
-            )
-            hint = f"perhaps `{close[0]}` is meant" if close else "`/tools` lists them"
-            raise UsageError(f"there is no tool and no server `{which}`", hint)
-        return found
 
     def _budget(self) -> float:
         return self._settings.search_share * self._context_size
