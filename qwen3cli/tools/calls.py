@@ -96,6 +96,8 @@ class Call:
         if hooked.blocked:
             means.tell(f"the result of `{remote.label}` was withheld by a {hooked.by}")
             return hooked.blocked, True, f"withheld by {hooked.by}"
+        if hooked.call != seen:
+            means.tell(f"a hook changed the result of `{remote.label}`")
         return harmless(hooked.call.content), hooked.call.is_error, outcome
 
     def _record(self, outcome: str, is_error: bool, size: int, duration_s: float) -> None:

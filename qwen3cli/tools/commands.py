@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 from typing import IO
 
 from qwen3cli.errors import Interrupted
+from qwen3cli.tools import watchdog
 
 MAX_OUTPUT = 16 << 20
 _LOOK_S = 0.05
 _PIECE = 1 << 16
+_END_S = 3.0
+"""How long the watchdog may take to end it: it asks first."""
 _LINGER_S = 1.0
 """How long somebody whom a command left behind may keep its output open after its end."""
 
@@ -38,35 +42,49 @@ class Ended:
 def run_command(command: Sequence[str], given: bytes, timeout_s: float, cancelled: threading.Event) -> Ended:
     """Run it with `given` on its stdin; raises `CommandFailed`, or `Interrupted` once `cancelled` is set.
 
-    Whatever stops it stops all that it started, as far as that stayed in its process group.
+    Whatever ends it, or us, ends all that it started.
     """
-    program = os.path.expanduser(command[0])  # noqa: PTH111 - a bare name must not become a path
+    watched, leash = os.pipe()
     try:
-        process = subprocess.Popen(
-            [program, *command[1:]],
+        process = _launch(command, watched)
+    except BaseException:
+        os.close(leash)
+        raise
+    finally:
+        os.close(watched)
+    try:
+        stdout, stderr = _Talk(process, given, time.monotonic() + timeout_s, timeout_s).to_its_end(cancelled)
+        return Ended(process.returncode, stdout, stderr)
+    finally:
+        os.close(leash)
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+
+
+def _launch(command: Sequence[str], watched: int) -> subprocess.Popen[bytes]:
+    program = os.path.expanduser(command[0])  # noqa: PTH111 - a bare name must not become a path
+    if shutil.which(program) is None:
+        raise CommandFailed("cannot be run: there is no such program")
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", watchdog.__file__, str(watched), program, *command[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # A Ctrl-C in the terminal is for us, who then end the whole group.
+            pass_fds=[watched],
+            # A Ctrl-C in the terminal is for us, who then end it all.
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandFailed(f"cannot be run: {said}") from None
-    ended = False
-    try:
-        stdout, stderr = _Talk(process, given, time.monotonic() + timeout_s, timeout_s).to_its_end(cancelled)
-        ended = True
-        return Ended(process.returncode, stdout, stderr)
-    finally:
-        if not ended:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            with suppress(OSError):
-                assert pipe is not None
-                pipe.close()
 
 
 class _Talk:

@@ -67,7 +67,7 @@ class Results:
         room = max(room, _LEAST)
         if len(text) <= room * _DENSEST and count(text) <= room:
             return text
-        lines = text.count("\n") + 1
+        lines = text.count("\n") + (not text.endswith("\n"))
         where = self._save(label, text.encode("utf-8", "replace"), "txt")
         cut = f"\n[… cut: this result has {len(text):,} characters in {lines:,} lines; {where} …]\n"
         left = max(0, room - count(cut))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 import threading
 import time
@@ -80,7 +81,7 @@ def test_exit_2_blocks_with_its_reason() -> None:
     [
         ("sys.exit(1)", "ended with status 1"),
         ("print('why', file=sys.stderr); sys.exit(3)", "status 3: why"),
-        ("os.kill(os.getpid(), 9)", "status -9"),
+        ("os.kill(os.getpid(), 9)", "status 137"),
         ("print('garbage')", "no JSON"),
         ("print('[' * 100000)", "no JSON"),
         ("print('[1]')", "no object"),
@@ -132,6 +133,27 @@ def test_a_hook_is_ended_when_the_person_stops_it(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         Hooks([before(code, timeout_s=30)]).before(CALL, stop)
     assert is_gone(int(started.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who left the process group can only be found on Linux")
+def test_a_hook_and_its_children_do_not_outlive_us(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    hook = (
+        "import subprocess\np = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        f"open({str(note)!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}\\n')\ntime.sleep(60)"
+    )
+    owner = (
+        "import threading\nfrom qwen3cli.tools.hooks import Hooks\n"
+        "from tests.tools.test_hooks import CALL, before\n"
+        f"Hooks([before({hook!r}, timeout_s=60)]).before(CALL, threading.Event())\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", owner], cwd=Path(__file__).parents[2])
+    while not (note.exists() and note.read_text().endswith("\n")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert all(is_gone(int(word)) for word in note.read_text().split())
 
 
 def test_output_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

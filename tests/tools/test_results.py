@@ -105,6 +105,11 @@ def test_something_can_always_be_said(tmp_path: Path) -> None:
     assert Results(tmp_path).fitting("a.b", "It is 7 °C.", 0, len) == "It is 7 °C."
 
 
+def test_an_end_of_a_line_is_no_line(tmp_path: Path) -> None:
+    for text in ("x\n" * 10_000, ("x\n" * 10_000)[:-1]):
+        assert " in 10,000 lines" in Results(tmp_path).fitting("a.b", text, 500, len)
+
+
 def test_the_beginning_and_the_end_are_kept_at_ends_of_lines(tmp_path: Path) -> None:
     text = "\n".join(f"line {n}" for n in range(10_000))
     cut = Results(tmp_path).fitting("a.b", text, 500, words)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,9 @@ def test_a_broken_tool_is_left_out_aloud_and_the_rest_work(make: Make, tool: Rem
     (notice,) = box.news()
     assert said in notice and "\x1b" not in notice
     assert run(box, ToolCall("now", {})).content == "5"
-    assert not any("is not offered: its schema" in line for line in box.news())
+    # It is told once, not with every generation.
+    box.tools()
+    assert not any("is not offered" in line for line in box.news())
 
 
 def test_a_tool_that_changes_is_looked_at_again_and_asked_for_again(make: Make) -> None:
@@ -330,7 +333,9 @@ def test_a_hook_sees_and_rewrites_the_whole_result(make: Make) -> None:
         "print(json.dumps({'result': f\"\\x1b{len(call['result']['content'])} for {call['arguments']['a']}\"}))"
     )
     host = FakeHost(answer=lambda _: RawResult((TextBlock("x" * 100_000),)))
-    assert run(make(host, ToolSettings(hooks=(after(code),)), everything=True)).content == "␛100000 for 2"
+    box = make(host, ToolSettings(hooks=(after(code),)), everything=True)
+    assert run(box).content == "␛100000 for 2"
+    assert box.news() == ["a hook changed the result of `math.add`"]
 
 
 def test_a_hook_withholds_a_result(make: Make) -> None:
@@ -415,6 +420,36 @@ def test_tools_are_disabled_and_enabled_by_name_server_and_glob(make: Make) -> N
     with pytest.raises(UsageError, match="no tool and no server `maths`") as caught:
         box.enable("maths")
     assert "`math`" in (caught.value.hint or "")
+
+
+def test_a_disabled_server_stays_so_whatever_it_offers(make: Make) -> None:
+    host = FakeHost(ADD, NOW)
+    box = make(host)
+    box.disable("math")
+    host.offered = [replace(ADD, name="sum"), replace(ADD, name="difference"), NOW]
+    assert [spec.name for spec in box.tools()] == ["now"]
+    assert box.enable("math.sum") == ["math.sum"]
+    assert [spec.name for spec in box.tools()] == ["sum", "now"]
+    # A server that has failed is one all the same.
+    assert box.disable("other") == ["other"]
+    host.offered = [NOW, *many(2)]
+    assert [spec.name for spec in box.tools()] == ["now"]
+    box.enable("other")
+    assert len(box.tools()) == 3
+
+
+def test_a_name_that_is_bad_again_is_told_again(make: Make) -> None:
+    long = RemoteTool("other", "x" * 62, "", {"type": "object"})
+    host = FakeHost(long, replace(long, server="math"))
+    box = make(host)
+    for times in (2, 0):
+        box.tools()
+        assert len(box.news()) == times
+    host.offered = [long]
+    assert len(box.tools()) == 1
+    host.offered = [long, replace(long, server="math")]
+    box.tools()
+    assert len(box.news()) == 1
 
 
 def test_descriptions_are_the_servers_own(make: Make) -> None:
