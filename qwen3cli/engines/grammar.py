@@ -6,21 +6,18 @@ on what was written; a schema that cannot be said at all comes down to any JSON.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qwen3cli.chat.messages import ToolSpec
 from qwen3cli.engines.reply import CALL_CLOSE, CALL_OPEN
-from qwen3cli.engines.schema_items import Chars, Item, Literal, Marker, Ref, Repeat, Unsupported
+from qwen3cli.engines.schema_items import MALFORMED, Chars, Item, Literal, Marker, Ref, Repeat, Unsupported
 from qwen3cli.engines.schema_merge import merge
 from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
 from qwen3cli.engines.schema_values import Values, as_json
 
-MALFORMED = (TypeError, ValueError, AttributeError, KeyError, RecursionError, re.error)
-"""What a schema that is none, or has no end, comes to when it is read."""
 _LINE_END = Chars(((10, 10),))
 _ANY_OBJECT = {"type": "object"}
 

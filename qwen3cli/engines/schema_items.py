@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 Ranges = tuple[tuple[int, int], ...]
+
+
+MALFORMED = (TypeError, ValueError, AttributeError, KeyError, RecursionError, re.error)
+"""What a schema that is none, or has no end, comes to when it is read."""
 
 
 class Unsupported(Exception):

@@ -41,6 +41,15 @@ _FORMATS = {
 }
 
 
+_REWRITTEN = {
+    # What zod writes for an address, with look-ahead.
+    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$": (
+        r"^([A-Za-z0-9_'+-]+\.)*[A-Za-z0-9_'+-]*[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9-]*\.)+[A-Za-z]{2,}$"
+    ),
+}
+"""Patterns that many schemas have, in a form that has nothing that a grammar cannot say."""
+
+
 class Strings:
     """Writes the rules of strings."""
 
@@ -64,7 +73,12 @@ class Strings:
 
     def matching(self, pattern: str, low: int, high: int | None, loosen: Callable[[], None]) -> Ref:
         """The strings that have a match of `pattern`, and so many characters as far as that can be said together."""
-        return self._rules.add([[self._quoted(self._way(way, low, high, loosen))] for way in parse(pattern)])
+        return self._rules.add(
+            [
+                [self._quoted(self._way(way, low, high, loosen))]
+                for way in parse(_REWRITTEN.get(pattern, pattern))
+            ]
+        )
 
     def formatted(self, name: str, low: int, high: int | None) -> Ref | None:
         """The strings of a format; None where it is not known, or does not go with the lengths."""

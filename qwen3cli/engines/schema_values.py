@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from qwen3cli.engines.schema_items import Item, Literal, Ref, Unsupported, Way
+from qwen3cli.engines.schema_items import MALFORMED, Item, Literal, Ref, Unsupported, Way
 from qwen3cli.engines.schema_layers import Layers
 from qwen3cli.engines.schema_listed import Listed
 from qwen3cli.engines.schema_merge import Schema, as_schema, tuple_of, types_of, values_of
@@ -176,13 +176,27 @@ class Values:
             )
         needed = False
         for name, part in reversed(properties.items()):
-            here = [Literal(as_json(name) + ": "), self.value(part, f"{path}.{name}"), *more]
+            here = [Literal(as_json(name) + ": "), self._property(part, f"{path}.{name}"), *more]
             some = self._rules.add([here] if name in required else [here, [some]])
             needed |= name in required
             more = (self._rules.add([[Literal(", "), some]] if needed else [[], [Literal(", "), some]]),)
         if needed or (_count(schema, "minProperties") or 0) > 0:
             return (some,)
         return (self._rules.add([[], [some]]),)
+
+    def _property(self, part: Any, path: str) -> Ref:
+        """The values of a property; any value where its schema cannot be said, so that the others stay held."""
+        known, depth = len(self._known), self._depth
+        try:
+            return self.value(part, path)
+        except (Unsupported, *MALFORMED) as refusal:
+            while len(self._known) > known:
+                # What was begun meanwhile may refer to what was never finished.
+                self._known.popitem()
+            self._depth = depth
+            reason = refusal if isinstance(refusal, Unsupported) else "it is malformed, or nested too deep"
+            self.loose.append(f"`{path.lstrip('.')}` ({reason})")
+            return self.value(True, path)
 
     def _most_others(self, schema: Schema, properties: Schema, required: list[str], path: str) -> int | None:
         """How many properties there may be besides the declared ones; None for any number."""

@@ -74,6 +74,12 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ['"\\"\\\\\\n"', '"\\n\\n\\n"'],
         ['"\\n\\n"', '"abc"', '"\n\n\n"'],
     ),
+    "an address as zod writes it": (
+        {"type": "string", "pattern": r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@"
+         r"([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"},
+        ['"a@b.co"', '"o\'neil.x+y@mail.example.org"'],
+        ['".a@b.co"', '"a..b@c.de"', '"a.@b.co"', '"a@b"', '"a@b..co"', '"a\'@b.co"'],
+    ),
     "date": (
         {"type": "string", "format": "date"},
         ['"2024-02-29"', '"2023-12-31"', '"2000-02-29"', '"1999-04-30"'],

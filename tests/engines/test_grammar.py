@@ -39,6 +39,9 @@ def test_line_ends_lead_what_follows_a_thinking(tokens: Tokens):
         ({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}, "`uniqueItems` of `a`"),
         ({"type": "string", "pattern": "^(?=a).*$"}, "`pattern`"),
         ({"type": "string", "pattern": "(a)\\1"}, "`pattern`"),
+        ({"type": "string", "pattern": "(" * 21 + "a" + ")" * 21}, "`pattern`"),
+        ({"oneOf": [{"enum": [1, 2]}, {"enum": [2.0]}, {"type": "null"}]}, "`oneOf`"),
+        ({"oneOf": [{"type": "string", "minLength": 3}, {"type": "string", "maxLength": 3}]}, "`oneOf`"),
         ({"type": "string", "pattern": "^\\bword"}, "`pattern`"),
         ({"type": "string", "pattern": "^a*b*$", "maxLength": 3}, "`maxLength`"),
         ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, "`oneOf`"),
@@ -77,6 +80,22 @@ def test_what_cannot_be_enforced_is_any_json(schema: Any, reason: str, tokens: T
         "": f"the answer cannot be held to the schema while the model writes: {reason}"
     }
     assert matcher.takes('{"a": [1, null]}')
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        [{"enum": [1, 2]}, {"const": 3}, {"type": "null"}],
+        [{"type": "string", "minLength": 3}, {"type": "string", "maxLength": 2}],
+        [{"type": "integer", "minimum": 3}, {"type": "number", "maximum": 2}],
+        [{"type": "object", "required": ["a"]}, {"type": "object", "properties": {"b": {}},
+          "additionalProperties": False}],
+        [{"type": "object", "properties": {"b": {}}, "additionalProperties": False},
+         {"type": "object", "required": ["a"]}],
+    ],
+)  # fmt: skip
+def test_alternatives_of_which_one_at_most_can_be_met(ways: Any):
+    assert answer_grammar((), {}, {"oneOf": ways}).notices == {}
 
 
 def test_a_schema_that_is_too_deep():

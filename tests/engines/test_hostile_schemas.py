@@ -258,8 +258,6 @@ class TestMalformed:
             {"allOf": [{"required": [{"a": 1}]}, {"required": ["a"]}]},
             {"enum": 5},
             {"enum": [float("nan")]},
-            {"enum": ["a"], "required": 5, "type": "object"},
-            {"type": [["string"]]},
             nested("allOf", 3000, {"type": "null"}),
             {"enum": ["a" * n for n in range(3000)]},
             {
@@ -285,3 +283,18 @@ class TestMalformed:
         events = ask(scripted({"\n\n": "null"}), format=deep, thinking=False)
         assert said(events) == "null"
         assert any(isinstance(event, Notice) and "nested too deep" in event.message for event in events)
+
+    def test_a_property_that_cannot_be_said_is_any_value_and_the_others_are_held(self, tokens: Tokens):
+        parts: Any = {
+            "a": {"type": "integer"},
+            "b": {"type": "object", "properties": {"up": {"$ref": "#"}}, "allOf": [{"$ref": "gone"}]},
+            "c": {"properties": {"up": {"$ref": "#"}}, "required": 5},
+            "d": {"type": "object", "properties": {"up": {"$ref": "#/properties/b"}}},
+        }
+        matcher = Matcher(tokens, {"type": "object", "properties": parts})
+        notice = matcher.grammar.notices[""]
+        assert "`b` (it refers to `gone`, which is not in it)" in notice
+        assert "`c` (it is malformed, or nested too deep)" in notice
+        assert matcher.takes('{"a": 1, "b": [2], "c": null, "d": {"up": true}}')
+        assert not matcher.takes('{"a": true, "b": [2]}')
+        assert not matcher.takes('{"d": 1}')

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from qwen3cli.chat.ports import GenerateRequest
-from qwen3cli.engines.grammar import MALFORMED, Grammar, answer_grammar, call_grammar
+from qwen3cli.engines.grammar import Grammar, answer_grammar, call_grammar
 from qwen3cli.engines.llama.constraint import Constraint, Tokens, TooSlow
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.reply import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN, ReplyParser
-from qwen3cli.engines.schema_items import Unsupported
+from qwen3cli.engines.schema_items import MALFORMED, Unsupported
 from qwen3cli.errors import QwenError
 
 
@@ -85,6 +86,18 @@ class Gate:
         may_think = self._whole and self._think is not None and not self._parser.begun
         return (self._think,) if may_think and self._think is not None else ()
 
+    def prepare(self) -> None:
+        """Write the grammar that will be needed first while the prompt is read, and not in the middle of the answer."""
+        if not (self._demanded or self._calls):
+            return
+        with suppress(QwenError, Unsupported, *MALFORMED):
+            # What is wrong with it is said when it is needed.
+            self._grammar_of(whole=self._demanded, thought=self._parser.begun)
+
+    def _grammar_of(self, *, whole: bool, thought: bool) -> Grammar:
+        only_calls = self._required and not self._called
+        return self._grammars.of(self._request, whole=whole, thought=thought, only_calls=only_calls)
+
     def look(self) -> None:
         """Put the constraint in force that the next token has to meet, if any."""
         parser = self._parser
@@ -106,12 +119,7 @@ class Gate:
 
     def _start(self, *, whole: bool) -> None:
         try:
-            self._grammar = self._grammars.of(
-                self._request,
-                whole=whole,
-                thought=whole and self._parser.begun,
-                only_calls=self._required and not self._called,
-            )
+            self._grammar = self._grammar_of(whole=whole, thought=whole and self._parser.begun)
             self.constraint = Constraint(self._grammars.tokens, self._grammar.text)
             self._whole = whole
             if whole and self._request.thinking and self._think is None and not self._parser.begun:

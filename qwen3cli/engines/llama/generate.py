@@ -105,6 +105,8 @@ class Generation:
         self._cached = self._context.keep_prefix(tokens)
         total = len(tokens) - self._cached
         self._emit(Prefill(0, total))
+        if self._gate is not None:
+            self._gate.prepare()
         for done in self._context.evaluate(tokens[self._cached :]):
             self._evaluated = done
             self._emit(Prefill(done, total))

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from qwen3cli.chat.events import Event, Notice
+from qwen3cli.chat.messages import ToolSpec
 from qwen3cli.chat.ports import Engine
 from qwen3cli.engines.grammar import answer_grammar
 from qwen3cli.engines.llama import constraint as constraints
+from qwen3cli.engines.llama import gate
 from qwen3cli.engines.llama.constraint import Constraint, Tokens, TooSlow
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.errors import QwenError
@@ -73,3 +75,55 @@ def test_a_grammar_that_gets_slow_is_given_up(
     events = ask(scripted({"\n\n": "Sure!"}), format=YES, thinking=False)
     assert finish(events) == "stop"
     assert notices(events) == ["the reply is not held to a grammar: there are too many ways to go on at once"]
+
+
+def test_the_likeliest_are_enough_where_only_they_are_looked_at(
+    random_engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(constraints, "_LIKELY", 20)
+    vocabulary: Vocabulary = cast("Any", random_engine)._weights.vocabulary
+    logits = np.random.default_rng(1).standard_normal(vocabulary.size).astype(np.float32)
+    constraint = held(random_engine, {"type": "string"})
+    quote = cast("int", Tokens(vocabulary).byte(ord('"')))
+    constraint.accept(quote)
+    every, some = constraint.allowed(logits, 0), constraint.allowed(logits, 5)
+    constraint.free()
+    likeliest = every[np.argsort(-logits[every])][:5].tolist()
+    assert len(some) < len(every) and set(likeliest) <= set(some.tolist())
+
+
+def test_what_llama_cpp_takes_for_an_end_is_no_text(scripted: OpenScripted):
+    # A text of Qwen's vocabulary, and an end for llama.cpp, whose grammar lets it through where all is said.
+    engine: Any = scripted({"\n": "</s>"})
+    vocabulary: Vocabulary = engine._weights.vocabulary
+    mistaken = vocabulary.pieces.index(b"</s>")
+    assert vocabulary.counts_as_end(mistaken) and not vocabulary.is_end(mistaken)
+    constraint = held(engine, {"const": 1})
+    constraint.accept(cast("int", Tokens(vocabulary).byte(ord("1"))))
+    assert constraint.allows(vocabulary.eos)
+    assert not constraint.allows(mistaken)
+    assert mistaken not in constraint.allowed(np.zeros(vocabulary.size, np.float32), 0)
+    constraint.free()
+
+
+def test_a_grammar_is_written_once_and_before_the_answer(
+    scripted: OpenScripted, monkeypatch: pytest.MonkeyPatch
+):
+    written: list[str] = []
+    for name in ("answer_grammar", "call_grammar"):
+        made = getattr(gate, name)
+
+        def counted(*args: Any, made: Any = made, name: str = name, **words: Any) -> Any:
+            written.append(name)
+            return made(*args, **words)
+
+        monkeypatch.setattr(gate, name, counted)
+    engine = scripted({"\n\n": "Hello"})
+    tool = ToolSpec("look", "", {"type": "object", "properties": {}})
+    for _ in range(2):
+        ask(engine, tools=(tool,), thinking=False)
+        ask(engine, format=YES, thinking=False)
+    assert written == ["call_grammar", "answer_grammar"]
+    ask(engine, format={"const": 1}, thinking=False)
+    ask(engine, format=YES, tools=(tool,), tool_choice="required", thinking=False, max_tokens=3)
+    assert written[2:] == ["answer_grammar", "answer_grammar"]
