@@ -136,7 +136,7 @@ def _check_place(session: Session, name: str, source: str, wishes: Wishes) -> No
 
 def _check_same(source: str, wishes: Wishes, entry: Entry) -> None:
     """Raise `UsageError` for a model in the store that is of another checkpoint, or has changes that would be lost."""
-    lost = entry.origin.changes and not changes_of(wishes)
+    lost = entry.origin.changes not in ("", changes_of(wishes))
     if lost or not is_made_from(entry, source):
         raise UsageError(
             f"the store has another model of the name `{entry.name}`, from {entry.origin.shown}",

@@ -11,7 +11,7 @@ from qwen3cli.errors import QwenError
 from qwen3cli.models.turns import discard_key
 from qwen3cli.models.workshop import sweep_alone
 
-_TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|map|whole|sum|bad|lock)")
+_TRANSFER = re.compile(r"[0-9a-f]{64}\.(?:part|map|whole|sum|sum\.new|bad|lock)")
 
 
 def sweep_downloads(folder: Path, older_than_s: float) -> None:
@@ -31,4 +31,4 @@ def sweep_downloads(folder: Path, older_than_s: float) -> None:
                 if path.is_symlink() or path.stat().st_mtime > limit:
                     continue
                 if _TRANSFER.fullmatch(path.name):
-                    discard_key(folder, path.stem, until=limit)
+                    discard_key(folder, path.name[:64], until=limit)

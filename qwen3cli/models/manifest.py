@@ -160,7 +160,7 @@ def _entry(data: Mapping[str, Any], folder: Path) -> Entry:
         _value(data["revision"], str),
         tuple(_digest(one["sha256"]) for one in data["files"] if "sha256" in one),
         _value(data["license"], str),
-        _value(data["changes"], str),
+        _value(data.get("changes", ""), str),
     )
     parts = tuple(map(_part, data["files"]))
     if not are_parts([part.place for part in parts]) or len({part.modified is None for part in parts}) != 1:

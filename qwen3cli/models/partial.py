@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -26,9 +27,10 @@ from typing import Any, Final
 from converters.disk import sync_folder
 from qwen3cli.errors import NotEnough, is_disk_full
 from qwen3cli.models.room import megabytes
-from qwen3cli.models.workshop import storage_error
+from qwen3cli.models.workshop import read_whole, storage_error, write_whole
 
 CHUNK: Final = 1 << 20
+_NOTE: Final = re.compile(r"sha256:[0-9a-f]{64}(?: unchecked)?")
 _HEADER: Final = 16384
 """Bytes of a map before its sums, which must not move."""
 _ROOM: Final = 1 << 20
@@ -83,18 +85,22 @@ class Places:
     def remember(self, note: str) -> None:
         """Keep what is known of a file that will be whole: its SHA-256, where no listing tells."""
         with _translated(self):
-            self["sum"].write_text(note, encoding="ascii")
+            fresh = self.folder / f"{self.key}.sum.new"
+            fresh.unlink(missing_ok=True)
+            write_whole(fresh, note.encode("ascii"))
+            fresh.replace(self["sum"])
 
     def remembered(self) -> str:
-        """What was kept, or nothing."""
+        """What was kept; nothing if that was not written to its end, or not by us."""
         try:
-            return self["sum"].read_text(encoding="ascii")
+            note = read_whole(self["sum"], 200)
         except (OSError, ValueError):
             return ""
+        return note if _NOTE.fullmatch(note) else ""
 
     def clear(self, *kinds: str) -> None:
         """Removes files, by default all but the lock; the map goes first: without it, the part is rubbish."""
-        for kind in kinds or ("map", "part", "whole", "sum", "bad"):
+        for kind in kinds or ("map", "part", "whole", "sum", "sum.new", "bad"):
             with _translated(self):
                 self[kind].unlink(missing_ok=True)
 

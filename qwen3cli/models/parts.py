@@ -19,6 +19,7 @@ _CHECKPOINT = re.compile(
 _WEIGHTS = ".safetensors"
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
+_SHARD = re.compile(r".+-\d{5}-of-\d{5}\.safetensors")
 _OTHER = re.compile(r"consolidated.*\.safetensors")
 
 
@@ -29,9 +30,13 @@ def parts_of(listing: Listing) -> tuple[HubFile, ...]:
     """
     parts = [file for file in listing.files if is_weights(file.path) or _CHECKPOINT.fullmatch(file.path)]
     names = {file.path for file in parts}
-    if _INDEX not in names and _WHOLE in names:
-        return tuple(file for file in parts if file.path == _WHOLE or not is_weights(file.path))
-    return tuple(file for file in parts if _INDEX not in names or not _OTHER.fullmatch(file.path))
+    if _INDEX not in names:
+        kept = (_WHOLE,) if _WHOLE in names else tuple(name for name in names if name.startswith("model"))
+        kept = kept if any(is_weights(name) for name in kept) else tuple(names)
+        return tuple(file for file in parts if file.path in kept or not is_weights(file.path))
+    shards = [name for name in names if _SHARD.fullmatch(name) and not _OTHER.fullmatch(name)]
+    other = [name for name in names if name == _WHOLE or _OTHER.fullmatch(name)] if shards else []
+    return tuple(file for file in parts if file.path not in other)
 
 
 def is_weights(path: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 
 from converters.disk import is_at, lock
 from qwen3cli.models.partial import Places
-from qwen3cli.models.workshop import open_lock, translated
+from qwen3cli.models.workshop import is_used, open_lock, translated
 
 _LOOK_S: Final = 0.5
 """How often the progress of another process is looked at."""
@@ -40,7 +40,7 @@ def discard_key(folder: Path, key: str, *, until: float = float("inf")) -> None:
     """Drops what is under a key, unless somebody is fetching it, or has done so after the time `until`."""
     places = Places(folder, key)
     if folder.is_dir() and (descriptor := _locked(places)) is not None:
-        if places.touched() <= until:
+        if places.touched() <= until and not is_used(folder, places["whole"]):
             places.clear()
         _unlock(places, descriptor)
 

@@ -68,6 +68,16 @@ def under_construction(folder: Path, inside: str) -> bool:
         )
 
 
+def is_used(folder: Path, file: Path) -> bool:
+    """Whether something under construction has a link to a file: of other second names the system takes care."""
+    with translated(folder):
+        return any(
+            path.is_symlink() and path.resolve() == file.resolve()
+            for place in folder.glob(f"{_UNFINISHED}*")
+            for path in place.rglob("*")
+        )
+
+
 def _leave(fresh: Path, mark: Path, descriptor: int) -> None:
     # What cannot be removed now will be swept up: the outcome of the work stands.
     with suppress(OSError):

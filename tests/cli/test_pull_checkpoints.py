@@ -130,6 +130,9 @@ def test_what_was_changed_on_the_way_is_not_what_a_pull_brings(home: Home, made:
         done = home("convert", NAME, "--as", "m", HF_ENDPOINT=hub.url)
         assert (done.returncode, home.bytes_of("m")) == (2, merged), done.stderr
         assert f"from {NAME} + adapter rhymes" in done.stderr
+        # Other changes would take its place, too.
+        done = home("convert", NAME, "--as", "m", "--tensor-type", "attn_v=bf16", HF_ENDPOINT=hub.url)
+        assert (done.returncode, home.bytes_of("m")) == (2, merged), done.stderr
     assert f"{NAME} + adapter rhymes" in home("show", "m").stdout
 
 
@@ -266,6 +269,52 @@ def test_only_one_form_of_the_weights_is_fetched(home: Home, made: Callable[...,
         plan = home("pull", NAME, "-q", "q8_0", "--as", "n", "--dry-run", HF_ENDPOINT=hub.url).stdout
     assert "consolidated" not in plan
     assert home.bytes_of("m") == expected(folder, "q8_0")
+
+
+def test_weights_in_two_forms_are_reckoned_once(home: Home, made: Callable[..., Path]) -> None:
+    sharded, whole = made("x", Model(shards=2)), made("y", Model())
+    twice = without_files(sharded) | {"model.safetensors": (whole / "model.safetensors").read_bytes()}
+    named = {
+        name.replace("model-", "consolidated-"): data.replace(b"model-0000", b"consolidated-0000")
+        if name.endswith(".index.json")
+        else data
+        for name, data in without_files(sharded).items()
+    }
+    with Hub(Repository("a/Twice", twice), Repository("a/Named", named)) as hub:
+        dry = home("pull", "a/Twice", "-q", "bf16", "--dry-run", "--json", HF_ENDPOINT=hub.url)
+        assert json.loads(dry.stdout)["bytes"] < sum(map(len, without_files(sharded).values())) + 1
+        for name in ("Twice", "Named"):
+            done = home("pull", f"a/{name}", "-q", "bf16", "--as", name, HF_ENDPOINT=hub.url)
+            assert done.returncode == 0, done.stderr
+
+
+def test_without_hard_links_others_leave_what_is_in_use(
+    home: Home, made: Callable[..., Path], tmp_path: Path
+) -> None:
+    hook = (
+        "import os, time\n"
+        "def refuse(*_, **__): raise PermissionError(1, 'Operation not permitted')\n"
+        "os.link = refuse\n"
+        "if os.environ.get('SLOWLY'):\n"
+        "    import converters\n"
+        "    really = converters.convert\n"
+        "    def convert(*args, **kwargs):\n"
+        "        time.sleep(6)\n"
+        "        return really(*args, **kwargs)\n"
+        "    converters.convert = convert\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook, encoding="utf-8")
+    folder = made("x")
+    path = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    with Hub(repository_of(folder, NAME)) as hub, ThreadPoolExecutor(1) as pool:
+        environ = {"HF_ENDPOINT": hub.url, **path}
+        slowly = {**environ, "SLOWLY": "1"}
+        running = pool.submit(home, "pull", NAME, "-q", "f16", "--as", "n", **slowly)
+        assert home("pull", NAME, "-q", "bf16", "--as", "m", **environ).returncode == 0
+        assert "up to date" in home("pull", NAME, "-q", "bf16", "--as", "m", **environ).stderr
+        done = running.result()
+    assert done.returncode == 0, done.stderr
+    assert home.bytes_of("n") == expected(folder, "f16")
 
 
 def test_a_quantization_in_the_reference_is_no_checkpoint(home: Home) -> None:

@@ -266,3 +266,24 @@ def test_what_nobody_lists_is_hashed_all_the_same(shop: Shop, tmp_path: Path, di
         whole.write_bytes(data[:-1] + b"?")
         assert download(http, file, tmp_path, Watcher()).read_bytes() == data
         assert shop.sent() == 2 * first
+
+
+@pytest.mark.parametrize("note", [b"sha", b"\0" * 75, b"shake_128:00", b"sha256:" + b"0" * 63, b"\xff", None])
+def test_a_note_that_was_not_written_to_its_end_is_none(
+    shop: Shop, tmp_path: Path, note: bytes | None
+) -> None:
+    file = replace(shop.put("/m.gguf", data := some_bytes(SMALL)), sha256=None, version="1")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine", encoding="utf-8")
+    folder = tmp_path / "downloads"
+    with Http(HASTE) as http:
+        whole = download(http, file, folder, Watcher())
+        (place := whole.with_suffix(".sum")).unlink()
+        if note is None:
+            place.symlink_to(elsewhere)
+        else:
+            place.write_bytes(note)
+        assert download(http, file, folder, Watcher()).read_bytes() == data
+    assert shop.sent() == 2 * SMALL
+    assert elsewhere.read_text(encoding="utf-8") == "mine"
+    assert not place.is_symlink()
