@@ -307,7 +307,7 @@ def test_servers_end_with_the_program(home: Path) -> None:
         children = _below(program)
         assert any(str(SERVERS / "weather.py") in line for line in children.values())
         os.kill(program, signal.SIGKILL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 5
         while any(map(_alive, children)) and time.monotonic() < deadline:
             time.sleep(0.1)
     assert not [line for pid, line in children.items() if _alive(pid)]
