@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from qwen3cli.cli.answers import AnswerCheck
     from qwen3cli.cli.tooling import Tooling
 
-_PROJECT_FILE = ".mcp.json"
 _LARGEST_SCHEMA = 1 << 20
 _HOW_TO_ADD = "`qwen3 mcp add NAME -- COMMAND` adds a server"
 
@@ -117,4 +116,8 @@ def answer_check(schema: Mapping[str, Any] | None) -> AnswerCheck | None:
 
 def _are_configured(session: Session) -> bool:
     """Whether there is a file that could name servers."""
-    return session.config.paths.mcp.exists() or Path(_PROJECT_FILE).exists()
+    if session.config.paths.mcp.exists():
+        return True
+    from qwen3cli.tools.projects import PROJECT_FILE
+
+    return Path(PROJECT_FILE).exists()

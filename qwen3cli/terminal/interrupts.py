@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 
 @contextmanager
@@ -67,27 +67,8 @@ def typing_ahead(stdin: TextIO | None) -> Generator[None]:
 
     Without this, keys would land in the middle of the reply. Ctrl-C still interrupts.
     """
-    # termios is POSIX only; a Windows console does not echo what nobody reads.
-    if sys.platform == "win32" or stdin is None or not stdin.isatty():
+    with _terminal_mode(stdin, _hushed, "TCSANOW", "TCSANOW"):
         yield
-        return
-    import termios
-
-    try:
-        before = termios.tcgetattr(stdin)
-    except termios.error:
-        yield
-        return
-    hushed = list(before)
-    hushed[0] &= ~termios.ICRNL
-    hushed[3] &= ~(termios.ECHO | termios.ICANON)
-    # Otherwise Ctrl-C also throws away what was printed and has not reached the screen yet.
-    hushed[3] |= termios.NOFLSH
-    termios.tcsetattr(stdin, termios.TCSANOW, hushed)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(stdin, termios.TCSANOW, before)
 
 
 @contextmanager
@@ -98,14 +79,21 @@ def asking(stdin: TextIO | None, *, hidden: bool = False) -> Generator[None]:
     """
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with _line_mode(stdin, hidden):
+        with _terminal_mode(stdin, _typed_unseen if hidden else _typed, "TCSAFLUSH", "TCSADRAIN"):
             yield
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager
-def _line_mode(stdin: TextIO | None, hidden: bool) -> Generator[None]:
+def _terminal_mode(
+    stdin: TextIO | None, change: Callable[[list[Any]], None], entering: str, leaving: str
+) -> Generator[None]:
+    """While the body runs, a terminal's attributes are changed; the last two say when changes take effect.
+
+    Nothing where there are no such attributes: they are POSIX only, and a Windows console does not echo what nobody
+    reads.
+    """
     if sys.platform == "win32" or stdin is None or not stdin.isatty():
         yield
         return
@@ -116,12 +104,33 @@ def _line_mode(stdin: TextIO | None, hidden: bool) -> Generator[None]:
     except termios.error:
         yield
         return
-    lines = list(before)
-    lines[0] |= termios.ICRNL
-    lines[3] |= termios.ICANON | termios.ISIG
-    lines[3] = lines[3] & ~termios.ECHO if hidden else lines[3] | termios.ECHO
-    termios.tcsetattr(stdin, termios.TCSAFLUSH, lines)
+    changed = list(before)
+    change(changed)
+    termios.tcsetattr(stdin, getattr(termios, entering), changed)
     try:
         yield
     finally:
-        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+        termios.tcsetattr(stdin, getattr(termios, leaving), before)
+
+
+def _hushed(attributes: list[Any]) -> None:
+    import termios
+
+    attributes[0] &= ~termios.ICRNL
+    attributes[3] &= ~(termios.ECHO | termios.ICANON)
+    # Otherwise Ctrl-C also throws away what was printed and has not reached the screen yet.
+    attributes[3] |= termios.NOFLSH
+
+
+def _typed(attributes: list[Any]) -> None:
+    import termios
+
+    attributes[0] |= termios.ICRNL
+    attributes[3] |= termios.ICANON | termios.ISIG | termios.ECHO
+
+
+def _typed_unseen(attributes: list[Any]) -> None:
+    import termios
+
+    _typed(attributes)
+    attributes[3] &= ~termios.ECHO
