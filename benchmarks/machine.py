@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.oracle.upstream import PACKAGE
+from tests.oracle.source import PACKAGE
 
 
 def machine() -> str:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.oracle.upstream import intermediate, llama_cpp_source, quantize_tool
+from tests.oracle.build import tool
+from tests.oracle.source import llama_cpp_source
+from tests.oracle.upstream import intermediate
 
 THREADS: Final = 2
 QUANTIZATION: Final = "Q4_K_M"
@@ -28,7 +30,7 @@ def first_step(checkpoint: Path, output: Path) -> list[str]:
 
 def second_step(whole: Path, output: Path) -> list[str]:
     """llama-quantize."""
-    return [str(quantize_tool()), str(whole), str(output), QUANTIZATION, str(THREADS)]
+    return [str(tool("llama-quantize")), str(whole), str(output), QUANTIZATION, str(THREADS)]
 
 
 def environment(home: Path) -> dict[str, str]:

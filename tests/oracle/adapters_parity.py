@@ -35,7 +35,7 @@ from tests.oracle.logits import (
     random_model,
     save,
 )
-from tests.oracle.upstream import CACHE
+from tests.oracle.source import CACHE
 
 MOST_APART = 1e-5
 """Of the largest number of the tensor: the order of sums, and no more."""

@@ -15,7 +15,8 @@ from typing import Any
 from tests.converters.cases import CASES
 from tests.converters.checkpoints import make_checkpoint
 from tests.converters.golden import GOLDEN, digest, metadata
-from tests.oracle.upstream import CACHE, PACKAGE, convert_upstream, intermediate, quantize_upstream
+from tests.oracle.source import CACHE, PACKAGE
+from tests.oracle.upstream import convert_upstream, intermediate, quantize_upstream
 
 
 def main() -> None:

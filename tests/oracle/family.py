@@ -21,7 +21,8 @@ from tests.converters.checkpoints import Model, make_checkpoint
 from tests.converters.imatrices import write_gguf
 from tests.oracle.coverage import Compared, golden_cases, print_coverage, tensors_of
 from tests.oracle.differences import differences
-from tests.oracle.upstream import CACHE, convert_upstream, intermediate, quantize_upstream
+from tests.oracle.source import CACHE
+from tests.oracle.upstream import convert_upstream, intermediate, quantize_upstream
 
 _THREADS = 2
 

