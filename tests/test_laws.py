@@ -22,11 +22,12 @@ HEAVY = {
 }
 
 # Which rooms of qwen3cli a room may import; every room may import the leaves listed under "leaf".
-LEAVES = {"errors", "paths", "config", "machine"}
+LEAVES = {"errors", "paths", "config", "machine", "child"}
 ALLOWED = {
     "errors": set[str](),
     "paths": set[str](),
     "machine": set[str](),
+    "child": set[str](),
     "config": {"paths", "errors"},
     "chat": {"errors", "machine"},
     "terminal": LEAVES | {"chat"},

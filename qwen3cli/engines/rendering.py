@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from qwen3cli.engines.child import command
+from qwen3cli.child import command
 from qwen3cli.engines.lookalikes import Rendering
 from qwen3cli.errors import Interrupted, InvalidFile
 

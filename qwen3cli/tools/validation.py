@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
+
+from qwen3cli.child import command
 
 _LIMIT_S = 10.0
 """Longer than the child's own limit, for a system on which it has none."""
 _START_LIMIT_S = 30.0
-_START = "import sys; sys.path[:] = sys.argv[1:]; from qwen3cli.tools.checker import main; main()"
 
 
 class Validation:
@@ -74,11 +73,8 @@ class Validation:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    # Not `-m`: that would put the user's current folder before the standard library.
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *(path for path in sys.path if path)]
     return subprocess.Popen(
-        [sys.executable, "-c", _START, *paths],
+        command("qwen3cli.tools.checker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from qwen3cli.engines.child import command
+from qwen3cli.child import command
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError
 from qwen3cli.machine import Placement
 

@@ -16,5 +16,5 @@ def command(module: str, *arguments: str) -> list[str]:
 
     Not `-m`: that would put the user's current folder on the import path, before the standard library.
     """
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[1])
     return [sys.executable, "-c", _START, root, module, *arguments]
