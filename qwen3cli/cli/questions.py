@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qwen3cli.cli.consent import line_of, say, show
+from qwen3cli.cli.asking import Page, agrees, line_of, say, value_of
 from qwen3cli.terminal.ask import can_ask
 from qwen3cli.terminal.console import Console
 from qwen3cli.tools.approval import Answer, Ask, Question
 from qwen3cli.tools.forms import FormField, Unfit, fields_of
+from qwen3cli.tools.identity import DESCRIPTION
 from qwen3cli.tools.offers import Elicit
-from qwen3cli.tools.showing import one_line, quoted
+from qwen3cli.tools.showing import command_line, one_line, quoted
 
 _ANSWERS = {
     **dict.fromkeys(("o", "once", "y", "yes", "是", "好"), "once"),
@@ -24,7 +25,10 @@ _ANSWERS = {
     **dict.fromkeys(("a", "always"), "always"),
     **dict.fromkeys(("d", "deny", "n", "no", "否", "不"), "deny"),
 }
-_YES = ("y", "yes", "是", "好")
+_HELP = (
+    "Type o, s, a, or d. s and a mean every call of this tool, whatever its arguments;"
+    " a reason after d is told to the model."
+)
 
 
 def call_question(console: Console) -> Ask | None:
@@ -32,7 +36,7 @@ def call_question(console: Console) -> Ask | None:
 
     def ask(question: Question) -> Answer:
         _show(console, question)
-        asked = f"Run `{one_line(question.tool.label)}`? [o]nce, [s]ession, [a]lways, [d]eny [REASON]: "
+        asked = f"Run `{question.tool.label}`? [o]nce, [s]ession, [a]lways, [d]eny [REASON]:"
         while True:
             words = line_of(console, asked).split(None, 1)
             kind = _ANSWERS.get(words[0].lower()) if words else None
@@ -40,7 +44,7 @@ def call_question(console: Console) -> Ask | None:
                 return Answer("deny", words[1].strip() if len(words) > 1 else "")
             if kind is not None and len(words) == 1:
                 return Answer(kind)  # type: ignore[arg-type]
-            say(console, "Type o, s, a, or d; a reason after d is told to the model.", "dim")
+            say(console, _HELP, "dim")
 
     return ask if can_ask(console) else None
 
@@ -49,8 +53,7 @@ def go_on_question(console: Console) -> Callable[[int], bool] | None:
     """Asks whether a turn may go on although the model has called tools for so long."""
 
     def ask(rounds: int) -> bool:
-        question = f"The model has called tools {rounds} times in a row. Go on? [y/N] "
-        return line_of(console, question).strip().lower() in _YES
+        return agrees(console, f"The model has called tools {rounds} times in a row. Go on? [y/N]")
 
     return ask if can_ask(console) else None
 
@@ -60,39 +63,40 @@ def elicitation(console: Console) -> Elicit | None:
 
     def ask(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
         fields = fields_of(schema)
-        console.fresh_line()
-        say(console, f"The server `{one_line(server)}` asks:", "bold")
-        show(console, message)
-        if line_of(console, "Answer it? [y/N] ").strip().lower() not in _YES:
+        page = Page(console)
+        page.say(f"The server `{server}` asks, and gets what you answer:", "bold")
+        page.show(message)
+        page.end()
+        if not agrees(console, "Answer it? [y/N]"):
             return None
-        answers: dict[str, Any] = {}
-        for field in fields:
-            value = _field(console, field)
-            if value is not None:
-                answers[field.name] = value
-        return answers
+        values = {field.name: _field(console, field) for field in fields}
+        return {name: value for name, value in values.items() if value is not None}
 
     return ask if can_ask(console) else None
 
 
 def _show(console: Console, question: Question) -> None:
     tool, server = question.tool, question.server
-    runs = quoted(server.url) if server.url else " ".join(map(quoted, (server.command, *server.args)))
-    console.fresh_line()
-    say(console, f"The model wants to call `{one_line(tool.label)}` of the server that runs as:", "bold")
-    # Not wrapped, so that it is what runs, letter by letter.
-    console.err.write(f"  {runs}\n")
+    page = Page(console)
+    how = "at" if server.url else "that runs as"
+    page.say(f"The model wants to call `{tool.label}` of the server {how}:", "bold")
+    page.show(quoted(server.url) if server.url else command_line(server.command, server.args))
+    if server.cwd is not None:
+        page.show(quoted(str(server.cwd)), "in the folder: ")
     if question.changed:
         parts = ", ".join(question.changed)
-        say(console, f"Since you approved it, something has changed: {parts}.", "warning")
+        page.say(f"Since you approved it, something has changed: {parts}.", "warning")
+    if DESCRIPTION in question.changed:
+        page.show(tool.description, "Its description is now: ")
     for name, value in question.arguments.items():
         shown = json.dumps(value, ensure_ascii=False, indent=2) if not isinstance(value, str) else value
-        show(console, shown, f"{one_line(name)}: ")
+        page.show(shown, f"{one_line(name)}: ")
     if not question.arguments:
-        show(console, "(without arguments)")
+        page.show("(without arguments)")
     if tool.annotations:
         claims = json.dumps(tool.annotations, ensure_ascii=False, default=str)
-        show(console, one_line(claims), "The server says of it, which nobody has checked: ", "dim")
+        page.show(one_line(claims), "The server says of it, which nobody has checked: ", "dim")
+    page.end()
 
 
 def _field(console: Console, field: FormField) -> Any:
@@ -102,12 +106,12 @@ def _field(console: Console, field: FormField) -> Any:
     hint = f" ({many}{choices})" if choices else ""
     default = json.dumps(field.default, ensure_ascii=False)
     shown = f" [{default}]" if field.default is not None else "" if field.needed else " [leave out]"
-    question = f"  {one_line(f'{field.title}{hint}{shown}')}: "
+    question = f"{field.title}{hint}{shown}:"
     while True:
-        text = line_of(console, question).strip()
+        text = value_of(console, question).strip()
         if not text and (field.default is not None or not field.needed):
             return field.default
         try:
             return field.value(text)
         except Unfit as wanted:
-            say(console, one_line(f"It wants {wanted}."), "dim")
+            Page(console).show(one_line(f"It wants {wanted}."), style="dim")

@@ -16,10 +16,10 @@ from qwen3cli.errors import InvalidFile, QwenError, UsageError
 from qwen3cli.paths import Paths
 from qwen3cli.tools.dialects import Listing, list_servers
 from qwen3cli.tools.entries import Listed
-from qwen3cli.tools.expand import AskInput, Resolver, Where
+from qwen3cli.tools.expand import AskInput, Resolver, Where, home_of
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.private import read_private
-from qwen3cli.tools.projects import PROJECT_FILE, AcceptedProjects, AskProject, Project, describe
+from qwen3cli.tools.projects import PROJECT_FILE, AskProject, KnownProjects, Project, describe
 
 LIMIT = 1_000_000
 """Bytes that such a file may have."""
@@ -102,7 +102,7 @@ def gather(
     A project's file that nobody can be asked about, or that cannot be read, is not used, which a notice says. Unless
     `strict`, neither is a server whose variables are not set: nobody has asked for it just now.
     """
-    found = find(paths, Where(environ, working_directory, ask_input), extra, ask_project)
+    found = find(paths, Where(environ, working_directory, ask_input), extra, ask_project, anew=False)
     used = [one for one in found.candidates if one.state == "on"]
     servers: list[ServerConfig] = []
     notices = list(found.notices)
@@ -118,9 +118,14 @@ def gather(
     return Gathered(tuple(servers), trusted, foreign, tuple(notices))
 
 
-def find(paths: Paths, where: Where, extra: Path | None, ask_project: AskProject | None) -> Found:
-    """All servers that this folder, the user and `--mcp FILE` name; no variable is resolved."""
-    finder = _Finder(paths, where, ask_project)
+def find(
+    paths: Paths, where: Where, extra: Path | None, ask_project: AskProject | None, *, anew: bool = True
+) -> Found:
+    """All servers that this folder, the user and `--mcp FILE` name; no variable is resolved.
+
+    With `anew`, a project that a person never wants to be asked about is asked about all the same.
+    """
+    finder = _Finder(paths, where, ask_project, anew)
     if extra is not None and not _is_same(extra, paths.mcp):
         finder.add_extra(extra)
     finder.add_user()
@@ -133,12 +138,13 @@ def find(paths: Paths, where: Where, extra: Path | None, ask_project: AskProject
 class _Finder:
     """Takes one file after the other; the first one that names a server wins."""
 
-    def __init__(self, paths: Paths, where: Where, ask_project: AskProject | None) -> None:
+    def __init__(self, paths: Paths, where: Where, ask_project: AskProject | None, anew: bool) -> None:
         self.candidates: list[Candidate] = []
         self.notices: list[str] = []
         self._paths = paths
         self._where = where
         self._ask_project = ask_project
+        self._anew = anew
         self._taken: dict[str, Path] = {}
 
     def add_extra(self, path: Path) -> None:
@@ -172,21 +178,26 @@ class _Finder:
             self._add("project", listing)
 
     def _is_accepted(self, listing: Listing, content: bytes) -> bool:
-        known = AcceptedProjects(self._paths.tools / "projects.json")
+        known = KnownProjects(self._paths.tools / "projects.json")
         path = listing.path
-        project = Project(path, describe(listing), known.has_seen(path))
-        if known.is_accepted(project, content):
+        project = Project(path, describe(listing, home_of(self._where.environ)), known.has_accepted(path))
+        word = known.word(project, content)
+        if word == "yes":
             return True
-        if self._ask_project is None:
-            why = "they changed since you accepted them" if project.changed else "you have not accepted them"
+        ask = self._ask_project if self._anew or word != "never" else None
+        if ask is None:
+            changed = (
+                "they changed since you accepted them" if project.changed else "you have not accepted them"
+            )
+            why = "you said so" if word == "never" else changed
             self.notices.append(
                 f"the servers of `{path}` are not used: {why}; `qwen3 mcp check` in a terminal shows them and asks"
             )
             return False
-        if not self._ask_project(project):
-            return False
-        known.accept(project, content)
-        return True
+        said = ask(project)
+        if said != "no":
+            known.keep(project, content, said)
+        return said == "yes"
 
     def _add(self, kind: Kind, listing: Listing, *, accepted: bool = True) -> None:
         if accepted:

@@ -30,6 +30,8 @@ _INSIDE = re.compile(r"(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default
 _INPUT = "input:"
 _PLACES = ("userHome", "workspaceFolder", "workspaceFolderBasename", "pathSeparator")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
+_HOME = re.compile(r"~(?=/|\Z)")
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,11 @@ class Resolver:
         def filled(text: str) -> str:
             return _VARIABLE.sub(lambda match: self._value(match, raw), text)
 
-        cwd = raw.cwd and self._where.folder / re.sub(
-            r"^~(?=/|$)", lambda _: self._home, filled(str(raw.cwd))
-        )
+        local = at_home(raw, home_of(self._where.environ), filled)
         config = replace(
-            raw,
-            command=filled(raw.command),
-            args=tuple(map(filled, raw.args)),
+            local,
             env={name: filled(value) for name, value in raw.env.items()},
-            cwd=cwd,
+            cwd=local.cwd and self._where.folder / local.cwd,
             url=filled(raw.url),
             headers={name: filled(value) for name, value in raw.headers.items()},
         )
@@ -97,13 +95,9 @@ class Resolver:
     def _known(self, name: str) -> str | None:
         folder = self._where.folder
         if name == "userHome":
-            return self._home
+            return home_of(self._where.environ)
         folders = {"workspaceFolder": str(folder), "workspaceFolderBasename": folder.name}
         return {**folders, "pathSeparator": os.sep, "/": os.sep}.get(name)
-
-    @property
-    def _home(self) -> str:
-        return self._where.environ.get("HOME") or str(Path.home())
 
     def _input(self, identity: str, match: re.Match[str], server: ServerConfig) -> str:
         wanted = self._listing.inputs.get(identity)
@@ -123,6 +117,31 @@ class Resolver:
             f"`{match[0]}` is no variable that is known, in server `{server.name}` of `{server.source}`",
             "known are `${NAME}`, `${NAME:-DEFAULT}`, `${input:ID}`, `${userHome}` and `${workspaceFolder}`",
         )
+
+
+def home_of(environ: Mapping[str, str]) -> str:
+    """The person's own folder."""
+    return environ.get("HOME") or str(Path.home())
+
+
+def at_home(
+    config: ServerConfig, home: str, filled: Callable[[str], str] = lambda text: text
+) -> ServerConfig:
+    """The server with its `~` replaced, and the rest of those texts `filled`: no shell does that for it.
+
+    A `~` means the person's own folder where it begins the command, an argument or the folder, as in a shell.
+    """
+
+    def placed(text: str) -> str:
+        tilde = _HOME.match(text)
+        return home + filled(text[tilde.end() :]) if tilde else filled(text)
+
+    return replace(
+        config,
+        command=placed(config.command),
+        args=tuple(map(placed, config.args)),
+        cwd=config.cwd and Path(placed(str(config.cwd))),
+    )
 
 
 def variables(config: ServerConfig) -> list[str]:
@@ -161,10 +180,15 @@ def _check(config: ServerConfig, raw_url: str) -> None:
 
 
 def is_url(url: str) -> bool:
-    """Whether it is a URL that a request can be sent to."""
+    """Whether it is a URL that a request can be sent to, and that leads everybody to the same site.
+
+    Browsers take `\\` for `/`, and `%65` in the name of a site for `e`; others do not.
+    """
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return sound and not _CONTROL.search(url) and " " not in url
+    # In the brackets of an address of numbers it names a network of this machine.
+    escaped = "%" in (parts.hostname or "") and "[" not in parts.netloc
+    return sound and not escaped and not _NOT_IN_URL.search(url)

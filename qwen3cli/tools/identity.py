@@ -17,6 +17,8 @@ from typing import Any
 from qwen3cli.tools.kinds import RemoteTool, ServerConfig
 from qwen3cli.tools.projects import PROJECT_FILE
 
+DESCRIPTION = "the tool's description"
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -35,7 +37,7 @@ class Identity:
             "the names of the server's environment": _hash(sorted(server.env)),
             "the server's URL": _hash([server.url, sorted(name.lower() for name in server.headers)]),
             "the tool's schema": _hash(tool.schema),
-            "the tool's description": _hash([tool.description, tool.title]),
+            DESCRIPTION: _hash([tool.description, tool.title]),
         }
         return cls(_hash([tool.server, tool.name, parts]), parts)
 

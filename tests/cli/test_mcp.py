@@ -20,6 +20,9 @@ FRIENDLY = {"command": sys.executable, "args": [str(SERVERS / "friendly.py"), "s
 DYING = {"command": sys.executable, "args": ["-c", "import sys; sys.exit('no licence: \x1b[2Jbye')"]}
 
 
+ASKED = "Use them, now and later? [y/N/never]"
+
+
 class Place:
     """A home, and a folder to work in: runs `qwen3 mcp` there."""
 
@@ -256,8 +259,12 @@ def test_a_project_is_shown_whole_and_only_a_yes_is_one(
     entry = {"command": sys.executable, "args": ["-c", code, "x" * 300 + "END", "\x1b[2J"]}
     (mcp.folder / ".mcp.json").write_text(json.dumps({"mcpServers": {"p": entry}}))
     with on_terminal(mcp, "check") as terminal:
-        screen = terminal.wait("[y/N]")
-        assert "x" * 300 + 'END "\\u001b[2J"\n' in f"{screen}\n".replace("\n", "").replace("These", "\nThese")
+        screen = terminal.wait(ASKED)
+        command = "".join(line.strip() for line in screen.splitlines())
+        assert "x" * 300 + 'END "\\u001b[2J"These commands' in command
+        assert all(
+            line.startswith(("This folder", "  ", "These commands", ASKED)) for line in screen.splitlines()
+        )
         assert "run with all your rights" in screen
         terminal.type(answer)
         assert terminal.end() == 0
@@ -271,13 +278,13 @@ def test_a_changed_project_asks_again(mcp: Place, monkeypatch: pytest.MonkeyPatc
     for change in ("one", "two"):
         file.write_text(json.dumps({"mcpServers": {"p": {**FRIENDLY, "env": {"CHANGE": change}}}}))
         with on_terminal(mcp, "check") as terminal:
-            screen = terminal.wait("[y/N]")
+            screen = terminal.wait(ASKED)
             assert ("has changed since you accepted it" in " ".join(screen.split())) == (change == "two")
             terminal.type("y\r")
             assert terminal.end() == 0
     with on_terminal(mcp, "check") as terminal:
         assert terminal.end() == 0
-        assert "[y/N]" not in terminal.text
+        assert ASKED not in terminal.text
 
 
 def test_leaving_the_question_starts_nothing(mcp: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +292,7 @@ def test_leaving_the_question_starts_nothing(mcp: Place, monkeypatch: pytest.Mon
     (mcp.folder / ".mcp.json").write_text(json.dumps({"mcpServers": {"p": FRIENDLY}}))
     for key in ("\x03", "\x04"):
         with on_terminal(mcp, "check") as terminal:
-            terminal.wait("[y/N]")
+            terminal.wait(ASKED)
             terminal.type(key)
             assert terminal.end() == 130
     assert not (mcp.file.parent / "tools" / "projects.json").exists()

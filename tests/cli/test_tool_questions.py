@@ -52,7 +52,7 @@ def test_a_server_is_answered_once_the_person_agrees(home: Path, curious: Curiou
     answers = curious(message="Where are you?", schema=CITY)
     with chatting(home, "--yes") as terminal:
         screen = ask(terminal)
-        assert "The server `curious` asks:\n  Where are you?\n" in screen
+        assert "The server `curious` asks, and gets what you answer:\n  Where are you?\n" in screen
         assert "A city" not in screen
         terminal.type("y\r")
         terminal.wait("A city:")
@@ -129,7 +129,7 @@ def test_a_question_is_shown_as_what_it_is(home: Path, curious: Curious) -> None
         screen = terminal.wait("[leave out]:")
         assert "  City\\nRun it?\\u202e (Red\\nnote: x = r) [leave out]:" in screen
         terminal.type("green\r")
-        terminal.wait("It wants one of: Red\\nnote: x = r.")
+        terminal.wait("  It wants one of: Red\\nnote: x = r.")
         terminal.type("r\r")
         terminal.wait('← told {"action": "accept", "content": {"a": "r"}}')
 

@@ -14,20 +14,21 @@ import pytest
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
 from qwen3cli.paths import Paths
 from qwen3cli.tools import rewriting
-from qwen3cli.tools.config import Gathered, gather
-from qwen3cli.tools.projects import AcceptedProjects, Project
+from qwen3cli.tools.config import Gathered, find, gather
+from qwen3cli.tools.expand import Where
+from qwen3cli.tools.projects import KnownProjects, Project, Word
 
 
 class Person:
     """Somebody who is asked, and remembers what was shown."""
 
-    def __init__(self, agrees: bool = True) -> None:
-        self.agrees = agrees
+    def __init__(self, word: Word = "yes") -> None:
+        self.word: Word = word
         self.shown: list[Project] = []
 
-    def __call__(self, project: Project) -> bool:
+    def __call__(self, project: Project) -> Word:
         self.shown.append(project)
-        return self.agrees
+        return self.word
 
 
 class Place:
@@ -159,7 +160,7 @@ def test_errors_of_the_users_file_are_errors_and_those_of_a_project_are_notices(
 
 def test_a_variable_that_is_not_set_is_an_error_wherever_it_is_used(place: Place) -> None:
     place.write(place.project_file, a={"command": "$UNSET"})
-    assert place.gather(Person(agrees=False)).servers == ()
+    assert place.gather(Person("no")).servers == ()
     with pytest.raises(UsageError, match="`UNSET` is not set"):
         place.gather(Person())
 
@@ -177,12 +178,37 @@ def test_nobody_to_ask_means_not_used(place: Place) -> None:
 
 def test_what_was_accepted_is_not_asked_again_and_what_was_refused_is(place: Place) -> None:
     place.write(place.project_file, a={"command": "x"})
-    no, yes, later = Person(agrees=False), Person(), Person()
+    no, yes, later = Person("no"), Person(), Person()
     assert place.gather(no).servers == ()
     assert commands(place.gather(yes)) == {"a": "x"}
     assert commands(place.gather(later)) == commands(place.gather()) == {"a": "x"}
     assert (len(no.shown), len(yes.shown), later.shown) == (1, 1, [])
     assert stat.S_IMODE(place.store.stat().st_mode) == 0o600
+
+
+def test_who_says_never_is_asked_no_more_until_the_file_changes_or_they_want_to_be(place: Place) -> None:
+    place.write(place.project_file, a={"command": "x"})
+    assert place.gather(Person("never")).servers == ()
+    person = Person()
+    for gathered in (place.gather(person), place.gather()):
+        assert gathered.servers == ()
+        (notice,) = gathered.notices
+        assert notice.startswith(
+            f"the servers of `{place.project_file}` are not used: you said so; `qwen3 mcp"
+        )
+    assert person.shown == []
+    text = place.project_file.read_text()
+    place.project_file.write_text(text + "\n")
+    place.gather(no := Person("no"))
+    assert [project.changed for project in no.shown] == [False]
+    place.project_file.write_text(text)
+    assert place.gather(person).servers == ()
+    # Whoever asks for it may say something else, and then that counts.
+    assert find(place.paths, Where({}, place.project), None, person).candidates[0].state == "on"
+    assert len(place.gather(no).servers) == 1
+    find(place.paths, Where({}, place.project), None, Person("never"))
+    assert len(place.gather(no).servers) == 1
+    assert (len(person.shown), len(no.shown)) == (1, 1)
 
 
 @pytest.mark.parametrize("change", ["argument", "blank", "value of a variable's name", "env value"])
@@ -200,7 +226,7 @@ def test_any_change_asks_again_and_says_so(place: Place, change: str) -> None:
     else:
         place.write(place.project_file, a=entry | {"env": {"KEY": "$KEY"}})
     assert "changed since you accepted" in place.gather().notices[0]
-    person = Person(agrees=False)
+    person = Person("no")
     assert place.gather(person).servers == ()
     assert [project.changed for project in person.shown] == [True]
     place.project_file.write_text(text)
@@ -226,19 +252,19 @@ def test_everything_is_shown_uncut_and_nothing_can_hide(place: Place) -> None:
         place.project_file,
         a={
             "command": "sh",
-            "args": ["-c", "echo hi\nb", long, "\u202eevil\x1b[2J"],
+            "args": ["-c", "echo hi\nb", long, "\u202eevil\x1b[2J", f"a{' ' * 99}b", "~/x"],
             "env": {"API_KEY": "hunter2", "LD_PRELOAD": "./evil.so", "node_options": "-r ./x.js"},
-            "cwd": "/tmp/a b",
+            "cwd": "~/a b",
         },
         b={"url": "https://x.org/${TOKEN}", "headers": {"X-Key": "${KEY:-hunter2}"}, "disabled": True},
     )
-    person = Person(agrees=False)
-    place.gather(person, KEY="hunter2")
+    person = Person("no")
+    place.gather(person, KEY="hunter2", HOME="/home/me")
     assert person.shown[0].path == place.project_file
     assert person.shown[0].lines == (
         "a",
-        f'  command: sh -c "echo hi\\nb" {long} "\\u202eevil\\u001b[2J"',
-        "  in the folder: '/tmp/a b'",
+        f'  command: sh -c "echo hi\\nb" {long} "\\u202eevil\\u001b[2J" \'a [99 blanks] b\' /home/me/x',
+        "  in the folder: '/home/me/a b'",
         "  sets: API_KEY=hunter2 LD_PRELOAD=./evil.so node_options='-r ./x.js'",
         "b (disabled)",
         "  URL: 'https://x.org/${TOKEN}'",
@@ -256,7 +282,7 @@ def test_what_a_person_will_be_asked_is_shown_with_what_it_becomes(place: Place)
     ]
     servers = {"a": {"command": "sh", "args": ["-c", "${input:key}"]}}
     place.project_file.write_text(json.dumps({"servers": servers, "inputs": inputs}))
-    person = Person(agrees=False)
+    person = Person("no")
     place.gather(person)
     assert person.shown[0].lines[2:] == (
         "asks you for key: typed unseen",
@@ -276,21 +302,21 @@ def test_a_damaged_memory_asks_once_more(place: Place, content: str) -> None:
 
 
 def test_what_is_shown_in_another_way_is_asked_again(place: Place) -> None:
-    known = AcceptedProjects(place.store)
-    known.accept(Project(place.project_file, ("a", "b")), b"x")
-    assert known.is_accepted(Project(place.project_file, ("a", "b"), changed=True), b"x")
-    assert not known.is_accepted(Project(place.project_file, ("a", "c")), b"x")
+    known = KnownProjects(place.store)
+    known.keep(Project(place.project_file, ("a", "b")), b"x", "yes")
+    assert known.word(Project(place.project_file, ("a", "b"), changed=True), b"x") == "yes"
+    assert known.word(Project(place.project_file, ("a", "c")), b"x") is None
 
 
 def test_several_processes_forget_nothing(place: Place) -> None:
-    known = AcceptedProjects(place.store)
+    known = KnownProjects(place.store)
     projects = [Project(place.project / f"{n}", ()) for n in range(24)]
-    threads = [threading.Thread(target=known.accept, args=(one, b"")) for one in projects]
+    threads = [threading.Thread(target=known.keep, args=(one, b"", "yes")) for one in projects]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(known.is_accepted(one, b"") for one in projects)
+    assert all(known.word(one, b"") == "yes" for one in projects)
 
 
 def test_a_full_disk_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from qwen3cli.tools.config import read_servers
 from qwen3cli.tools.dialects import Input
 from qwen3cli.tools.kinds import ServerConfig
 
-ENVIRON = {"A": "one", "EMPTY": "", "NEST": "${A} $A ${UNSET}", "HOME": "/home/me"}
+ENVIRON = {"A": "one", "EMPTY": "", "NEST": "${A} $A ${UNSET}", "HOME": "/home/me", "TILDE": "~/x"}
 
 
 def server(folder: Path, entry: dict[str, Any], **more: Any) -> ServerConfig:
@@ -56,12 +56,21 @@ def test_every_place_takes_variables(tmp_path: Path) -> None:
     local = server(tmp_path, entry)
     assert (local.command, local.args, dict(local.env)) == ("one/bin", ("one",), {"K": "one"})
     assert local.cwd == tmp_path / "one"
-    assert server(tmp_path, {"command": "x", "cwd": "~/y"}).cwd == Path("/home/me/y")
-    assert server(tmp_path, {"command": "x", "cwd": "a~"}).cwd == tmp_path / "a~"
     remote = server(tmp_path, {"url": "https://${A}.org/$A", "headers": {"X": "Bearer ${A}"}})
     assert (remote.url, dict(remote.headers)) == ("https://one.org/one", {"X": "Bearer one"})
     name = server(tmp_path, {"command": "x", "args": ["${workspaceFolderBasename}"]}).args[0]
     assert name == tmp_path.name
+
+
+def test_a_tilde_is_the_persons_own_folder_where_a_shell_would_say_so(tmp_path: Path) -> None:
+    words = ["~", "~/x", "~/$A", "~root/x", "a~", "--at=~/x", "$TILDE", "~\n"]
+    entry = {"command": "~/bin/x", "args": words, "env": {"K": "~/x"}, "cwd": "~/y"}
+    found = server(tmp_path, entry)
+    assert (found.command, found.cwd) == ("/home/me/bin/x", Path("/home/me/y"))
+    kept = ("~root/x", "a~", "--at=~/x", "~/x", "~\n")
+    assert found.args == ("/home/me", "/home/me/x", "/home/me/one", *kept)
+    assert dict(found.env) == {"K": "~/x"}
+    assert server(tmp_path, {"command": "x", "cwd": "a~"}).cwd == tmp_path / "a~"
 
 
 @pytest.mark.parametrize("text", ["${UNSET}", "$UNSET", "${env:UNSET}"])

@@ -1,0 +1,137 @@
+"""How a question is put at a terminal, and how its answer is read; what is asked, and of whom, is others' business.
+
+At the margin there is nothing but the beginnings of our own lines. Whatever is longer than the window is folded here,
+and its rest stays beside the margin: the terminal itself would begin it at its edge, where it could pass for ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from qwen3cli.errors import Interrupted
+from qwen3cli.terminal.console import Console, Style
+from qwen3cli.terminal.interrupts import asking
+from qwen3cli.terminal.sanitise import replace_surrogates
+from qwen3cli.terminal.wrap import clip
+from qwen3cli.tools.showing import lines_of, one_line
+
+_MARGIN = "  "
+YES = ("y", "yes", "是", "好")
+
+
+class Page:
+    """What a person is to read before a question, and the question; it begins at the start of a line."""
+
+    def __init__(self, console: Console) -> None:
+        console.fresh_line()
+        self._console = console
+        self._lines = 0
+
+    def say(self, text: str, style: Style | None = None) -> None:
+        """A line of ours; what is quoted in it has no line of its own."""
+        self._put(_laid([one_line(text)], "", _MARGIN, self._width), style)
+
+    def show(self, text: str, name: str = "", style: Style | None = None, *, depth: int = 0) -> None:
+        """A text of others, all of it and beside the margin; with a name or a depth, its later lines are deeper."""
+        first, *rest = lines_of(text)
+        deeper = _MARGIN * (1 + (depth or bool(name)))
+        self._put(_laid([name + first, *rest], _MARGIN, deeper, self._width), style)
+
+    def end(self) -> None:
+        """Say so if the window has no room for all of it: what is asked about may have left it at the top."""
+        rows = _rows(self._console)
+        if 0 < rows <= self._lines + 1:
+            self.say(
+                f"These are {self._lines:,} lines, and this window has {rows:,}: scroll up to see them all.",
+                "warning",
+            )
+
+    def _put(self, lines: Iterable[str], style: Style | None) -> None:
+        for line in lines:
+            self._console.err.write(f"{line}\n", style)
+            self._lines += 1
+
+    @property
+    def _width(self) -> int:
+        return self._console.err.width
+
+
+def say(console: Console, text: str, style: Style | None = None) -> None:
+    """One line of ours."""
+    Page(console).say(text, style)
+
+
+def line_of(console: Console, question: str) -> str:
+    """What a person types as an answer to us; raises `Interrupted` when they leave with Ctrl-C or Ctrl-D."""
+    return _answer(console, question, "")
+
+
+def value_of(console: Console, question: str, *, hidden: bool = False) -> str:
+    """What a person types as an answer to others; raises like `line_of`."""
+    return _answer(console, question, _MARGIN, hidden=hidden)
+
+
+def agrees(console: Console, question: str) -> bool:
+    """Whether a person types a yes; raises like `line_of`."""
+    return line_of(console, question).strip().lower() in YES
+
+
+def _answer(console: Console, question: str, margin: str, *, hidden: bool = False) -> str:
+    assert console.stdin is not None, "asked without a terminal"
+    console.fresh_line()
+    *above, last = _laid([one_line(question)], margin, margin + _MARGIN, console.err.width)
+    console.err.write("".join(f"{line}\n" for line in above) + f"{last} ", "bold")
+    line = ""
+    try:
+        with asking(console.stdin, hidden=hidden):
+            line = _read(console.stdin)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if not line.endswith("\n") or hidden:
+            console.err.write("\n")
+        console.screen.midline = False
+    # A line without its end was never sent: a terminal that is closed ends it, too.
+    if not line.endswith("\n"):
+        raise Interrupted
+    return replace_surrogates(line.rstrip("\r\n"))
+
+
+def _read(stdin: TextIO) -> str:
+    try:
+        return stdin.readline()
+    except UnicodeDecodeError:
+        # Keys of another encoding are an answer that is not understood.
+        return "\n"
+
+
+def _laid(lines: Iterable[str], first: str, deeper: str, width: int) -> Iterator[str]:
+    """The lines with their margins, in pieces that fit the window."""
+    margin = first
+    for line in lines:
+        for piece in _folded(line, width - len(deeper) - 1):
+            yield margin + piece
+            margin = deeper
+
+
+def _folded(line: str, width: int) -> Iterator[str]:
+    """A line in pieces of that width, cut at blanks where there are some."""
+    start = 0
+    while start < len(line) or not start:
+        piece = clip(line[start : start + width], width, "") or line[start : start + 1]
+        blank = piece.rfind(" ") + 1
+        if start + len(piece) < len(line) and blank > len(piece) // 2:
+            piece = piece[:blank]
+        yield piece
+        start += len(piece) or 1
+
+
+def _rows(console: Console) -> int:
+    """Lines of the window that answers are typed in; 0 where that is unknown."""
+    assert console.stdin is not None
+    try:
+        return os.get_terminal_size(console.stdin.fileno()).lines
+    except (OSError, ValueError):
+        return 0
