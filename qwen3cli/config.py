@@ -125,10 +125,10 @@ class _Table:
 
 def _tool_settings(table: _Table) -> ToolSettings:
     usual = ToolSettings()
-    globs = "a list of globs such as `git.*`"
+    globs = "a list of globs of `server.tool`, such as `git.*` or `git.push`"
     return ToolSettings(
-        allow=tuple(table.get("allow", (), lambda value: _are(value, _is_text), globs)),
-        deny=tuple(table.get("deny", (), lambda value: _are(value, _is_text), globs)),
+        allow=tuple(table.get("allow", (), lambda value: _are(value, _is_glob), globs)),
+        deny=tuple(table.get("deny", (), lambda value: _are(value, _is_glob), globs)),
         hooks=tuple(_hook(one) for one in table.tables("hooks", set(HookSettings.__dataclass_fields__))),
         search=table.get(
             "search",
@@ -150,7 +150,7 @@ def _tool_settings(table: _Table) -> ToolSettings:
 def _hook(table: _Table) -> HookSettings:
     return HookSettings(
         when=table.needed("when", lambda value: value in ("before", "after"), "`before` or `after`"),
-        match=table.needed("match", _is_text, "a glob such as `git.*`"),
+        match=table.needed("match", _is_glob, "a glob of `server.tool`, such as `git.*` or `git.push`"),
         command=tuple(
             table.needed(
                 "command",
@@ -195,8 +195,9 @@ def _is_table(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def _is_glob(value: Any) -> bool:
+    """Whether it can match anything: who denies `git`, or has it checked, must not believe that this is done."""
+    return isinstance(value, str) and any(one in value for one in ".*?[")
 
 
 def _is_number(value: Any) -> bool:
@@ -216,4 +217,4 @@ def _is_command(value: Any) -> bool:
     if not _are(value, lambda one: isinstance(one, str) and "\0" not in one) or not value or not value[0]:
         return False
     program = Path(value[0])
-    return program.name == value[0] or program.is_absolute() or value[0].startswith("~")
+    return program.name == value[0] or program.is_absolute() or value[0].startswith("~/")
