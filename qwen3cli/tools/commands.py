@@ -69,12 +69,12 @@ def run_command(command: Sequence[str], given: bytes, timeout_s: float, cancelle
 
 
 def _launch(command: Sequence[str], watched: int) -> subprocess.Popen[bytes]:
-    program = os.path.expanduser(command[0])  # noqa: PTH111 - a bare name must not become a path
+    program, *arguments = map(_at_home, command)
     if shutil.which(program) is None:
         raise CommandFailed("cannot be run: there is no such program")
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", watchdog.__file__, str(watched), program, *command[1:]],
+            [sys.executable, "-I", "-S", watchdog.__file__, str(watched), program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,6 +85,11 @@ def _launch(command: Sequence[str], watched: int) -> subprocess.Popen[bytes]:
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandFailed(f"cannot be run: {said}") from None
+
+
+def _at_home(word: str) -> str:
+    """A `~` begins the person's own folder, as in a shell."""
+    return os.path.expanduser(word) if word == "~" or word.startswith("~/") else word  # noqa: PTH111 - no path
 
 
 class _Talk:

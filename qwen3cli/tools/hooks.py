@@ -116,6 +116,8 @@ def _answer(output: bytes) -> dict[str, Any]:
         return {}
     try:
         value: Any = json.loads(output)
+        # Python reads numbers and texts that JSON has not, and that nobody could be sent.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise CommandFailed("wrote something that is no JSON") from None
     if not isinstance(value, dict):

@@ -6,6 +6,7 @@ read, so that a named pipe hangs nobody. Whoever calls translates the `OSError`s
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -63,6 +64,8 @@ def append_line(path: Path, line: bytes) -> None:
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, _MODE)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         _lock(descriptor)
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

@@ -36,6 +36,10 @@ def test_a_call_leaves_two_lines(tmp_path: Path) -> None:
         *(12, 0.123),
     )
     assert path.read_bytes().isascii()
+    # Who moves it away loses nothing: the next line begins a new one.
+    path.rename(tmp_path / "old")
+    audit.returned("2", "git.push", outcome="done", is_error=False, size=12, duration_s=0.1)
+    assert (len(records(tmp_path / "old")), len(records(path))) == (2, 1)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

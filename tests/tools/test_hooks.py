@@ -85,6 +85,9 @@ def test_exit_2_blocks_with_its_reason() -> None:
         ("print('garbage')", "no JSON"),
         ("print('[' * 100000)", "no JSON"),
         ("print('[1]')", "no object"),
+        ('print(\'{"arguments": {"a": NaN}, "result": "x"}\')', "no JSON"),
+        ('print(\'{"arguments": {"a": 1e999}, "result": "x"}\')', "no JSON"),
+        ('print(\'{"arguments": {"a": "\\\\ud800"}, "result": "x"}\')', "no JSON"),
         ("print('{\"argument\": {}}')", "`argument`, which means nothing"),
         ('print(\'{"arguments": 1, "result": 1}\')', "none|no object"),
         ("sys.stdout.buffer.write(b'\\xff{}')", "no JSON"),
@@ -173,10 +176,15 @@ def test_what_a_hook_leaves_behind_does_not_hold_the_call() -> None:
     assert Hooks([before(code, timeout_s=4)]).before(CALL, never()).call.arguments == {}
 
 
-def test_no_shell_reads_the_command(tmp_path: Path) -> None:
+def test_no_shell_reads_the_command_but_a_tilde_is_the_persons_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     target = tmp_path / "made by a shell"
-    hook = HookSettings("before", "*", ("true", f"; touch {shlex.quote(str(target))}", "$(id)"))
-    assert Hooks([hook]).before(CALL, never()).blocked == ""
+    words = (f"; touch {shlex.quote(str(target))}", "$(id)", "~/x", "~", "a~", "~root")
+    hook = HookSettings("before", "*", (*python("sys.exit(repr(sys.argv[1:]))"), *words))
+    (notice,) = Hooks([hook]).before(CALL, never()).notices
+    assert repr([*words[:2], f"{tmp_path}/x", str(tmp_path), "a~", "~root"])[:200] in notice
     assert not target.exists()
 
 

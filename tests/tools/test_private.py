@@ -94,6 +94,19 @@ def test_a_line_waits_for_whoever_is_writing(tmp_path: Path) -> None:
     assert log.read_bytes() == b"one\ntwo\n"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_lines_go_into_a_regular_file_or_nowhere(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/dev/null")
+    else:
+        path.mkdir()
+    with pytest.raises(OSError):
+        append_line(path, b"x")
+
+
 @pytest.mark.parametrize("kind", ["pipe", "link", "long"])
 def test_only_small_regular_files_are_read(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
