@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3cli.errors import Interrupted
 from qwen3cli.tools.expand import is_url
-from qwen3cli.tools.forms import BadForm, fields_of
+from qwen3cli.tools.forms import BadForm, fields_of, sound_message
 from qwen3cli.tools.offers import Elicit
 from qwen3cli.tools.showing import site_of
 from qwen3cli.tools.threads import in_thread
@@ -38,15 +38,15 @@ class Questions:
         import mcp_types
 
         async with self._turn:
-            if isinstance(params, mcp_types.ElicitRequestURLParams):
-                return await self._consent(server, params)
-            schema = params.requested_schema
             try:
-                fields_of(schema)
+                sound_message(params.message)
+                if isinstance(params, mcp_types.ElicitRequestURLParams):
+                    return await self._consent(server, params)
+                fields_of(params.requested_schema)
             except BadForm as error:
                 self._tell(f"the server `{server}` asked something that nobody could answer: {error}")
                 return mcp_types.ElicitResult(action="decline")
-            return await self._ask(server, params.message, schema)
+            return await self._ask(server, params.message, params.requested_schema)
 
     async def _consent(self, server: str, params: mcp_types.ElicitRequestURLParams) -> mcp_types.ElicitResult:
         """Show a URL in full, and open it only if the person wants that."""

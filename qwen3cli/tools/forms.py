@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 
 _KINDS: Final = ("string", "number", "integer", "boolean", "array")
 _MOST: Final = 100
+_LONGEST: Final = 10_000
+"""Characters of a message, or of what one field shows: who has more to say drives the rest out of sight."""
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _WORDS: Final = {
     **dict.fromkeys(("y", "yes", "true", "是"), True),
@@ -102,6 +105,12 @@ class FormField:
         return value
 
 
+def sound_message(text: str) -> None:
+    """Raise `BadForm` for a message that nobody would read."""
+    if len(text) > _LONGEST:
+        raise BadForm(f"its message has {len(text):,} characters")
+
+
 def fields_of(schema: Mapping[str, Any]) -> list[FormField]:
     """The fields of a form; raises `BadForm`."""
     properties = _object(schema.get("properties", {}), "its properties are")
@@ -136,6 +145,8 @@ def _field(name: str, field: Mapping[str, Any], needed: bool) -> FormField:
         high,
         form if isinstance(form, str) and form in _FORMS else "",
     )
+    if len(title) + sum(len(one.shown) for one in made.choices) > _LONGEST:
+        raise BadForm(f"its field {name[:80]!a} has more than {_LONGEST:,} characters")
     return replace(made, default=_default(made, field.get("default")))
 
 
@@ -217,6 +228,9 @@ def _bound(field: Mapping[str, Any], key: str, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadForm(f"the `{key}` of its field {name!a} is no number")
+    # Not for numbers that are none, and those that no float can hold.
+    if not abs(value) <= sys.float_info.max:
+        raise BadForm(f"the `{key}` of its field {name!a} is no number that anybody would answer")
     return value
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwen3cli.tools.forms import BadForm, FormField, Unfit, fields_of
+from qwen3cli.tools.forms import BadForm, FormField, Unfit, fields_of, sound_message
 
 
 def field(**schema: Any) -> FormField:
@@ -28,6 +28,10 @@ NONSENSE: list[Any] = [
     {"properties": {"a": {"type": "array", "items": 5}}},
     {"properties": {"a": {"type": "array", "items": {"anyOf": 5}}}},
     {"properties": {"a": {"type": "integer", "minimum": "x"}}},
+    {"properties": {"a": {"type": "integer", "minimum": 10**400}}},
+    {"properties": {"a": {"type": "number", "maximum": float("nan")}}},
+    {"properties": {"a": {"title": "x" * 10_001}}},
+    {"properties": {"a": {"enum": ["x" * 9] * 2000}}},
     {"properties": {}, "required": 5},
     {"properties": {}, "required": [5]},
     {"properties": {str(number): {} for number in range(101)}},
@@ -40,6 +44,12 @@ def test_nonsense_is_no_form(schema: dict[str, Any]) -> None:
         fields_of(schema)
 
 
+def test_a_message_that_nobody_would_read_is_none() -> None:
+    sound_message("x" * 10_000)
+    with pytest.raises(BadForm, match="10,001 characters"):
+        sound_message("x" * 10_001)
+
+
 TITLED = [{"const": "r", "title": "Red"}, {"const": "b", "title": "Blue"}]
 
 
@@ -50,6 +60,7 @@ TITLED = [{"const": "r", "title": "Red"}, {"const": "b", "title": "Blue"}]
         ({}, "x", "x"),
         ({"type": "integer", "minimum": 3}, "3", 3),
         ({"type": "number", "maximum": 3}, "2.5", 2.5),
+        ({"type": "integer", "maximum": 9007199254740991}, "7", 7),
         ({"type": "boolean"}, "Yes", True),
         ({"type": "boolean"}, "n", False),
         ({"type": "string", "enum": ["x", "y"]}, "y", "y"),
