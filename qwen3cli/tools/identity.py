@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,17 @@ class Identity:
 
 def _folders(server: ServerConfig) -> list[str]:
     """Where it runs, and which project names it: one name may stand for something else in each."""
-    runs_in = str((server.cwd or Path.cwd()).resolve()) if server.transport == "stdio" else ""
+    runs_in = _place(server.cwd or Path()) if server.transport == "stdio" else ""
     project = server.source if server.source.name == PROJECT_FILE else None
-    return [runs_in, str(project.resolve()) if project else ""]
+    return [runs_in, _place(project) if project else ""]
+
+
+def _place(path: Path) -> str:
+    """Where it is, whatever links lead there; a folder that was removed while we are in it is like no other."""
+    try:
+        return str(path.resolve())
+    except FileNotFoundError:
+        return uuid.uuid4().hex
 
 
 def _hash(value: Any) -> str:

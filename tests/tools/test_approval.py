@@ -119,6 +119,11 @@ def test_what_is_approved_in_one_folder_is_not_in_another(
     (tmp_path / "link").symlink_to(here)
     monkeypatch.chdir(tmp_path / "link")
     assert approval(tmp_path).decide(TOOL, relative, {}).allowed
+    # A folder that is gone is none that was approved.
+    here.rmdir()
+    one = approval(tmp_path, Person(ALWAYS, Answer("deny")))
+    assert one.decide(TOOL, relative, {}).by == "person, always"
+    assert not one.decide(TOOL, relative, {}).allowed
 
 
 def test_what_the_user_allows_means_the_users_own_servers(tmp_path: Path) -> None:
