@@ -163,7 +163,7 @@ class Bench(Protocol):
         ...
 
     def reconnect(self, server: str) -> None:
-        """End a server and start it again."""
+        """End a server and start it again; raises `UsageError` for one that is not configured."""
         ...
 
     def prompts(self) -> Sequence[PromptView]:
@@ -180,4 +180,8 @@ class Bench(Protocol):
 
     def resources(self) -> Sequence[ResourceView]:
         """What the servers offer to be read."""
+        ...
+
+    def known_resources(self) -> Sequence[ResourceView]:
+        """Those that are known already; returns at once."""
         ...

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+ERROR_MARK = "Error: "
+"""Begins the content of a result in which a tool says that it failed: templates have no other place for that."""
+
 
 @dataclass(frozen=True)
 class ToolSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from qwen3cli.errors import Interrupted
 _AT_ONCE = 8
 _LOOK_S = 0.1
 """How often a screen hears that tools are still running; Ctrl-C is heard in between."""
-_INTERRUPTED = "The person stopped this call."
+STOPPED = "The user stopped this call."
 _REPEATED = (
     "This call with these arguments has just failed, so it was not run again."
     " Change the arguments, use another tool, or answer without it."
@@ -23,24 +24,37 @@ _REPEATED = (
 
 
 class Repeats:
-    """Which calls failed in the last round; `hopeless` once the model has been told so and repeats one all the same."""
+    """Which calls have failed, and may not come again before another one has succeeded.
+
+    `hopeless` once the model has been told so of all that it calls, and calls it all the same.
+    """
 
     def __init__(self) -> None:
         self.hopeless = False
-        self._failed: list[ToolCall] = []
-        self._told: list[ToolCall] = []
+        self._failed: set[str] = set()
+        self._told: set[str] = set()
 
     def is_one(self, call: ToolCall) -> bool:
-        """Whether this call has just failed."""
-        if call in self._told:
-            self.hopeless = True
-        return call in self._failed
+        """Whether this call has failed, and nothing has succeeded since."""
+        return _key(call) in self._failed
 
     def note(self, calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> None:
-        """Keep what failed in a round."""
-        failed = [call for call, result in zip(calls, results, strict=True) if result.is_error]
-        self._told = [call for call in failed if call in self._failed]
-        self._failed = failed
+        """Keep what came of a round."""
+        keys = [_key(call) for call in calls]
+        failed = {key for key, result in zip(keys, results, strict=True) if result.is_error}
+        repeated = failed & self._failed
+        self.hopeless = self._told.issuperset(keys)
+        if len(failed) < len(set(keys)):
+            # What was refused would now meet another world; what failed beside a success would meet the same.
+            self._failed, self._told = failed - repeated, set()
+        else:
+            self._failed |= failed
+            self._told |= repeated
+
+
+def _key(call: ToolCall) -> str:
+    """The call as text: `True` equals `1` in Python, and the order of names means nothing in JSON."""
+    return json.dumps([call.name, dict(call.arguments)], sort_keys=True)
 
 
 class Round:
@@ -48,16 +62,18 @@ class Round:
 
     def __init__(self, tools: ToolHost, calls: Sequence[ToolCall], room: int, repeats: Repeats) -> None:
         self.interrupted = False
+        self.only_searched = True
+        """Whether the host has answered all calls itself: what it offers has been looked through, and nothing done."""
         self._tools = tools
         self._calls = calls
         self._room = room
         self._repeats = repeats
         self._results: list[ToolResult | None] = [None] * len(calls)
 
-    def results(self) -> list[ToolResult]:
-        """One result for each call, in order; calls that have not come back were stopped."""
+    def results(self, otherwise: str = STOPPED) -> list[ToolResult]:
+        """One result for each call, in order; `otherwise` is told of calls that have not come back."""
         return [
-            result or ToolResult(call.name, _INTERRUPTED, is_error=True)
+            result or ToolResult(call.name, otherwise, is_error=True)
             for call, result in zip(self._calls, self._results, strict=True)
         ]
 
@@ -68,6 +84,7 @@ class Round:
             if self._repeats.is_one(call):
                 yield Notice(f"`{call.name}` has just failed with these arguments: it is not called again")
                 self._results[number] = ToolResult(call.name, _REPEATED, is_error=True)
+                self.only_searched = False
                 continue
             try:
                 ready = self._tools.prepare(call)
@@ -76,7 +93,9 @@ class Round:
                 return
             if isinstance(ready, ToolResult):
                 self._results[number] = ready
+                self.only_searched &= not ready.is_error
             else:
+                self.only_searched = False
                 prepared[number] = ready
         if prepared:
             yield from self._side_by_side(prepared)

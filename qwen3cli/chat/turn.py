@@ -20,9 +20,14 @@ from qwen3cli.chat.events import (
 )
 from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings, Engine, GenerateRequest, ToolHost
-from qwen3cli.chat.rounds import Repeats, Round
+from qwen3cli.chat.rounds import STOPPED, Repeats, Round
 from qwen3cli.chat.thinking import ADVISED_BUDGET, ThinkingMode, hard_switch, will_think
-from qwen3cli.errors import Interrupted
+from qwen3cli.errors import ContextFull, Interrupted
+
+_LEAST_ROOM = 128
+"""Tokens of the context for each call, under which none is run: what it did would not come to be known."""
+_NO_ROOM = "This call was not run: the context has no room for its result."
+_BROKEN_OFF = "This call was not run: the reply broke off."
 
 
 class _Reply:
@@ -97,7 +102,8 @@ def run_turn(
 ) -> Iterator[Event]:
     """Say `text` and yield what happens; the conversation grows by the user's message and the replies.
 
-    A turn that fails before it answered leaves the conversation as it was; a stopped one keeps what was said.
+    A turn that fails before it answered, or that outgrows the context, leaves the conversation as it was; a stopped
+    one keeps what was said, and each call has a result.
     """
     start = len(conversation.turns)
     if settings.raw or not engine.has_template:
@@ -107,6 +113,11 @@ def run_turn(
     loop = _Loop(engine, conversation, settings, tools, quantized=quantized)
     try:
         yield from loop.run()
+    except ContextFull:
+        if len(conversation.turns) > start + 1:
+            yield Notice("with what the tools gave back the context is full, so the whole turn is taken back")
+        conversation.rewind(start)
+        raise
     finally:
         if not any(message.role == "assistant" for message in conversation.turns[start:]):
             conversation.rewind(start)
@@ -131,26 +142,23 @@ class _Loop:
         self._quantized = quantized
         self._total: Stats | None = None
         self._failed = Repeats()
+        self._demanded = settings.tool_choice == "required"
 
     def run(self) -> Iterator[Event]:
         """Generate, run tools, generate again, until the model has answered or somebody stops it."""
         for number in count(1):
             reply = _Reply()
-            yield from self._generate(reply, first=number == 1)
+            yield from self._generate(reply)
             ended = reply.ended
             if ended is None:
                 raise RuntimeError("the engine stopped without a TurnEnded event")
             self._total = self._total.plus(ended.stats) if self._total else ended.stats
-            tools = self._tools
-            # With a full context there is no room for what a tool gives back.
-            if not reply.calls or tools is None or ended.finish in ("interrupted", "context"):
-                yield TurnEnded(ended.finish, self._total)
-                return
-            finish = yield from self._run_tools(tools, reply.calls, ended.stats)
-            if finish is None:
-                finish = self._stopped_at(tools, number)
-            if finish == "stop" and not self._failed.hopeless:
-                yield Notice(f"the model has called tools in {number} rounds without an answer; stopped")
+            finish: Finish | None = ended.finish
+            if reply.calls and self._tools is not None:
+                finish = yield from self._run_tools(self._tools, reply.calls, ended)
+                finish = finish or self._stopped_at(self._tools, number)
+                if finish == "stop" and not self._failed.hopeless:
+                    yield Notice(f"the model has called tools in {number} rounds without an answer; stopped")
             if finish is not None:
                 yield TurnEnded(finish, self._total)
                 return
@@ -162,13 +170,13 @@ class _Loop:
         except Interrupted:
             return "interrupted"
 
-    def _generate(self, reply: _Reply, *, first: bool) -> Iterator[Event]:
+    def _generate(self, reply: _Reply) -> Iterator[Event]:
         """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""
         messages = self._conversation.messages
         request = request_for(self._engine, self._settings, messages, quantized=self._quantized)
         if self._tools is not None:
             # Demanded is one call: after its result the model may answer.
-            choice = self._settings.tool_choice if first else "auto"
+            choice = "required" if self._demanded else "auto"
             request = replace(request, tools=tuple(self._tools.tools()), tool_choice=choice)
             for line in self._tools.news():
                 yield Notice(line)
@@ -183,26 +191,35 @@ class _Loop:
             answered = reply.ended is not None and reply.ended.finish != "interrupted"
             if message.content or message.tool_calls or answered:
                 self._conversation.append(message)
+            if reply.ended is None:
+                self._conversation.append(*(Message("tool", _BROKEN_OFF) for _ in reply.calls))
 
     def _run_tools(
-        self, tools: ToolHost, calls: Sequence[ToolCall], stats: Stats
+        self, tools: ToolHost, calls: Sequence[ToolCall], ended: TurnEnded
     ) -> Generator[Event, None, Finish | None]:
         """Run the calls of one reply; each has its result in the conversation, whatever happens meanwhile."""
-        free = max(0, stats.context_size - stats.context_used)
+        size = ended.stats.context_size
+        free = max(0, size - ended.stats.context_used)
+        full = ended.finish == "context" or (size > 0 and free < _LEAST_ROOM * len(calls))
+        stopped = ended.finish == "interrupted"
         round_ = Round(tools, calls, free // len(calls), self._failed)
         try:
-            yield from round_.run()
+            if not full and not stopped:
+                yield from round_.run()
         finally:
-            for result in round_.results():
-                self._conversation.append(Message("tool", result.content))
-        for result in round_.results():
+            results = round_.results(_NO_ROOM if full and not stopped else STOPPED)
+            self._conversation.append(*(Message("tool", result.content) for result in results))
+        for result in results:
             yield ToolReturned(result)
         for line in tools.news():
             yield Notice(line)
-        if round_.interrupted:
+        self._demanded &= round_.only_searched
+        if stopped or round_.interrupted:
             return "interrupted"
+        if full:
+            return "context"
         if self._failed.hopeless:
-            yield Notice("the model repeats a tool call that has failed; stopped")
+            yield Notice("the model repeats tool calls that have failed; stopped")
             return "stop"
         return None
 

@@ -1,4 +1,4 @@
-"""Whether an answer is what `--format` asked for: a script relies on it, so a failure has an exit code."""
+"""Whether an answer is what `--format` asked for: scripts rely on it, and people are told where it is not."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from qwen3cli.tools.validation import Validation
 
 
 class AnswerCheck:
-    """Hears the events of a turn; `close` ends the process that checks."""
+    """Hears the events of one turn after the other; `close` ends the process that checks."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises `InvalidFile` for a schema that nothing could be checked against."""
         self._schema = schema
         self._validation = Validation()
-        self._text: list[str] = []
-        self._finish = ""
+        self.begin()
         problem, _ = self._validation.problem(schema)
         if problem is not None:
             self.close()
             raise InvalidFile(f"the schema of `--format` {problem}")
+
+    def begin(self) -> None:
+        """Another turn begins."""
+        self._text: list[str] = []
+        self._finish = ""
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -33,7 +37,10 @@ class AnswerCheck:
             self._finish = event.finish
 
     def check(self) -> None:
-        """Raise `QwenError` for an answer that is not of the schema; one that a person stopped is not judged."""
+        """Raise `QwenError` for an answer of the last turn that is not of the schema.
+
+        One that a person stopped, or for which the context had no room, is not judged.
+        """
         if self._finish in ("interrupted", "context"):
             return
         try:

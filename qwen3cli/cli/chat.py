@@ -132,7 +132,7 @@ def chat(
     wishes = ToolWishes(
         tools, mcp, settings.tool_choice, everything=yes, repl=text is None, raw=raw, formatted=formatted
     )
-    desk = _desk(session, model, options, settings, system, wishes)
+    desk = _desk(session, model, options, settings, system, wishes, check if text is None else None)
     try:
         for line in desk.opening_notices():
             session.notice(line)
@@ -156,6 +156,7 @@ def _desk(
     settings: ChatSettings,
     system: str | None,
     wishes: ToolWishes,
+    check: AnswerCheck | None,
 ) -> ChatDesk:
     """The desk with model and tools; while the model loads, the servers start."""
     open_by_name = opener(session, options)
@@ -174,6 +175,7 @@ def _desk(
             store=session.store,
             tools=tools,
             attaches=wishes.repl,
+            check=check,
         )
         opened.pop_all()
     return desk

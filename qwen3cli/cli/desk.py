@@ -13,13 +13,14 @@ from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import ChatSettings, Engine
 from qwen3cli.chat.thinking import hard_switch, soft_switch
 from qwen3cli.chat.turn import advice, run_turn, thinks_next
-from qwen3cli.errors import UsageError
+from qwen3cli.errors import QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.catalog import sibling_of
 from qwen3cli.models.reference import DEMO
 from qwen3cli.models.store import ModelStore
 
 if TYPE_CHECKING:
+    from qwen3cli.cli.answers import AnswerCheck
     from qwen3cli.cli.tooling import Tooling
 
 Open = Callable[[str], tuple[ModelFacts, Engine]]
@@ -39,14 +40,19 @@ class ChatDesk:
         store: ModelStore,
         tools: Tooling | None = None,
         attaches: bool = False,
+        check: AnswerCheck | None = None,
     ) -> None:
-        """With `attaches`, `@server:uri` in a message stands for a resource: only where a person has typed it."""
+        """With `attaches`, `@server:uri` in a message stands for a resource: only where a person has typed it.
+
+        `check` judges answers; what it finds is told.
+        """
         self._facts = facts
         self._engine = engine
         self._open = open_model
         self._store = store
         self._tools = tools
         self._attaches = attaches
+        self._check = check
         self._conversation = Conversation(system)
         self._settings = ChatSettings()
         self._asked_raw = settings.raw
@@ -142,6 +148,8 @@ class ChatDesk:
             lines.append(f"the chat template of `{self._facts.name}` knows no tools: it is not told of them")
         if self._settings.raw and self._conversation.system:
             lines.append("the system prompt is not used: text is completed as it stands")
+        if self._settings.raw and self._tools is not None:
+            lines.append("the tools are not used: text is completed as it stands")
         return lines
 
     def say(self, text: str, *, typed: bool = True) -> Iterator[Event]:
@@ -160,6 +168,10 @@ class ChatDesk:
                 self._engine.allow()
             if self._attaches and typed:
                 content = tools.attached(content, self._engine.context_size - self.context_used)
+            elif typed and (named := tools.named(content)):
+                yield Notice(
+                    f"`{named[0]}` is text here: resources are attached to what is typed in the REPL"
+                )
             if self._settings.tool_choice == "required":
                 tools.demand()
         try:
@@ -171,6 +183,8 @@ class ChatDesk:
         self._carries_think &= said is None and soft_switch(self._conversation.messages) is False
 
     def _turn(self, text: str, tools: Tooling | None) -> Iterator[Event]:
+        if self._check is not None:
+            self._check.begin()
         for event in run_turn(
             self._engine,
             self._conversation,
@@ -179,11 +193,22 @@ class ChatDesk:
             quantized=self._facts.quantized,
             tools=tools,
         ):
+            if self._check is not None:
+                self._check.hear(event)
             if isinstance(event, TurnEnded):
                 self.context_used = event.stats.context_used
+                yield from self._judged()
             elif isinstance(event, Working) and tools is not None:
                 yield from tools.visits()
             yield event
+
+    def _judged(self) -> Iterator[Event]:
+        """What is wrong with the answer, if somebody judges it."""
+        if self._check is not None:
+            try:
+                self._check.check()
+            except QwenError as error:
+                yield Notice(error.message)
 
     def _with(self, text: str) -> tuple[Message, ...]:
         """The messages as they are when `text` is said next, the switch that it carries included."""

@@ -5,7 +5,6 @@ Servers start while the model loads, and are waited for when the first message i
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,19 +13,20 @@ from typing import TYPE_CHECKING
 from qwen3cli.chat.events import Event, Notice, Working
 from qwen3cli.chat.messages import Message, Role, ToolCall, ToolResult, ToolSpec
 from qwen3cli.chat.ports import Engine, PreparedCall
+from qwen3cli.cli.attached import Attachments
 from qwen3cli.cli.consent import input_question, project_question, url_shower
 from qwen3cli.cli.questions import call_question, elicitation, go_on_question
+from qwen3cli.cli.remembered import Remembered
 from qwen3cli.cli.servers import where
 from qwen3cli.cli.session import Session
 from qwen3cli.cli.visitors import Visitors
 from qwen3cli.config import ToolSettings
-from qwen3cli.errors import Interrupted, QwenError, ToolsFailed, UsageError
+from qwen3cli.errors import ToolsFailed, UsageError
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.progress import Progress
 from qwen3cli.tools.approval import Approval, trusting
 from qwen3cli.tools.config import Gathered, gather
 from qwen3cli.tools.mcp_host import McpHost
-from qwen3cli.tools.results import Results
 from qwen3cli.tools.toolbox import Toolbox, ToolDescription
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _START_S = 30.0
 _LOOK_S = 0.1
-_PUNCTUATION = ".,;:!?)]}\"'。，；：！？）」”"
-"""What ends a sentence rather than an address."""
-_ATTACHMENT = re.compile(r"(?<!\S)@([A-Za-z0-9_-]{1,64}):(\S+)")
 
 
 def open_tooling(session: Session, extra: Path | None, *, everything: bool, strict: bool) -> Tooling | None:
@@ -92,7 +89,14 @@ class Tooling:
         self._reading = threading.Event()
         """Set when the person stops what is read from a server now."""
         self._given_up: set[str] = set()
-        self._known_prompts: Sequence[RemotePrompt] | None = None
+        self._prompts = Remembered(self._host.prompts)
+        self._resources = Remembered(self._host.resources)
+        self._attachments = Attachments(
+            self._host,
+            [server.name for server in gathered.servers],
+            paths.tools / "results",
+            self._settings.result_share,
+        )
         self.waited_enough = False
         """Whether the person has just stopped the waiting for servers."""
         self._host.start()
@@ -157,11 +161,12 @@ class Tooling:
 
         Each takes at most its share of the `free` tokens of the context.
         """
-        names = {server.name for server in self._servers}
-        found = [(match[1], match[2].rstrip(_PUNCTUATION)) for match in _ATTACHMENT.finditer(text)]
-        wanted = list(dict.fromkeys(one for one in found if one[0] in names))
-        room = round(free * self._settings.result_share) // max(1, len(wanted))
-        return "\n\n".join([text, *(f"{uri}:\n{self._resource(name, uri, room)}" for name, uri in wanted)])
+        assert self._engine is not None, "used before `use`"
+        return self._attachments.put(text, free, self._engine, self._reading)
+
+    def named(self, text: str) -> list[str]:
+        """The resources that a message names as `@server:uri`."""
+        return self._attachments.named(text)
 
     def tools(self) -> list[ToolSpec]:
         """The tools on offer now."""
@@ -215,20 +220,26 @@ class Tooling:
         return self._toolbox.disable(which)
 
     def reconnect(self, server: str) -> None:
-        """End a server and start it again."""
-        self._host.reconnect(server)
+        """End a server and start it again; showing that, and no longer than a person wants to wait for it."""
+        names = [one.name for one in self._servers]
+        if server not in names:
+            raise UsageError(f"there is no server `{server}`", f"there are {', '.join(names)}")
+        again = threading.Thread(target=self._host.reconnect, args=(server,), daemon=True)
+        stop = threading.Event()
+        with Progress(self._console, f"starting {server}", unit="share"), cancelling(stop.set):
+            again.start()
+            while again.is_alive() and not stop.is_set():
+                again.join(_LOOK_S)
+        self._prompts.forget()
+        self._resources.forget()
 
     def prompts(self) -> Sequence[RemotePrompt]:
         """What the servers offer as beginnings of conversations."""
-        self._known_prompts = self._host.prompts()
-        return self._known_prompts
+        return self._prompts.fresh()
 
     def known_prompts(self) -> Sequence[RemotePrompt]:
         """Those that have been asked for already; the first time, they are, and nobody waits for it."""
-        if self._known_prompts is None:
-            self._known_prompts = ()
-            threading.Thread(target=self.prompts, name="prompts", daemon=True).start()
-        return self._known_prompts
+        return self._prompts.known()
 
     def prompt(self, server: str, name: str, arguments: Mapping[str, str]) -> Sequence[Message]:
         """The messages of a prompt; the last one is the person's."""
@@ -241,7 +252,11 @@ class Tooling:
 
     def resources(self) -> Sequence[RemoteResource]:
         """What the servers offer to be read."""
-        return self._host.resources()
+        return self._resources.fresh()
+
+    def known_resources(self) -> Sequence[RemoteResource]:
+        """Those that have been asked for already, as with prompts."""
+        return self._resources.known()
 
     def close(self) -> None:
         """End the servers."""
@@ -254,18 +269,6 @@ class Tooling:
     def _toolbox(self) -> Toolbox:
         assert self._box is not None, "used before `use`"
         return self._box
-
-    def _resource(self, server: str, uri: str, room: int) -> str:
-        assert self._engine is not None, "used before `use`"
-        results = Results(self._folder / "results")
-        label = f"{server}-resource"
-        try:
-            text = results.text(label, self._host.read(server, uri, self._reading))
-        except Interrupted:
-            raise
-        except QwenError as error:
-            raise UsageError(f"`@{server}:{uri}` cannot be attached: {error.message}", error.hint) from None
-        return results.fitting(label, text, room, self._engine.count_tokens)
 
 
 def _complaint(server: ServerStatus) -> str:

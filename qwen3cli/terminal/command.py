@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import Desk
 from qwen3cli.errors import UsageError
 from qwen3cli.terminal.console import Console
@@ -19,14 +20,14 @@ NARROW = 60
 class Seat:
     """Where a person sits: the desk, the console, and the switches of the prompt itself.
 
-    `message` is what a command wants said next, in the person's place.
+    `said` is what a command wants said next: the last message in the person's place, the others before it.
     """
 
     desk: Desk
     console: Console
     recording: bool = True
     leaving: bool = False
-    message: str = ""
+    said: tuple[Message, ...] = ()
 
 
 def no_choices(_desk: Desk, _words: Sequence[str]) -> Iterable[str]:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TextIO
 from qwen3cli.errors import NotEnough, QwenError, is_disk_full
 from qwen3cli.terminal.sanitise import replace_surrogates, sanitise, sanitise_line
 from qwen3cli.terminal.tables import GAP, LEAST_COLUMN, NARROW_GAP, measured, pad, squeeze_columns
-from qwen3cli.terminal.wrap import display_width, hang
+from qwen3cli.terminal.wrap import display_width, folded, hang
 
 Style = Literal["dim", "bold", "heading", "error", "warning"]
 
@@ -227,6 +227,13 @@ class Console:
         """Write a line for the person to stderr; not when quiet."""
         if not self.quiet:
             self._line(text, "dim")
+
+    def quote(self, whose: str, text: str) -> None:
+        """Write to stderr what somebody else says, beside the margin: none of it can pass for a line of ours."""
+        self.talk(f"{whose}:")
+        for line in text.split("\n"):
+            for piece in folded(sanitise_line(line.expandtabs()), self.err.width - 3):
+                self.talk(f"  {piece}")
 
     def notice(self, text: str) -> None:
         """Write something the person should know to stderr; not when quiet."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qwen3cli.chat.events import Stats
-from qwen3cli.chat.messages import ToolCall, ToolResult
+from qwen3cli.chat.messages import ERROR_MARK, ToolCall, ToolResult
 from qwen3cli.terminal.console import Outlet
 from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.wrap import clip
@@ -78,7 +78,8 @@ def call_words(values: Mapping[str, Any]) -> str:
 def result_text(result: ToolResult, outlet: Outlet) -> str:
     """The beginning of what a tool gave back, on one line."""
     failed = "failed: " if result.is_error else ""
-    return _one_line(f"{outlet.glyph('←', '<-')} {failed}{' '.join(result.content.split())}", outlet)
+    text = " ".join(result.content.removeprefix(ERROR_MARK if failed else "").split())
+    return _one_line(f"{outlet.glyph('←', '<-')} {failed}{text}", outlet)
 
 
 def _one_line(text: str, outlet: Outlet) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from qwen3cli.chat.events import Event, TurnEnded
+from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import Desk
 from qwen3cli.errors import ContextFull, ExitCode, Interrupted, QwenError
 from qwen3cli.terminal.blocks import is_open, unquote
@@ -30,7 +31,7 @@ class ReplDesk(Desk, Protocol):
     def say(self, text: str, *, typed: bool = True) -> Iterator[Event]:
         """Send a message, `typed` by the person or not, and yield the turn's events, the last one TurnEnded.
 
-        After a `QwenError` the message is no longer part of the conversation.
+        After a `QwenError` the message is part of the conversation only if something of the answer is.
         """
         ...
 
@@ -95,9 +96,9 @@ def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
             return
         if run_line(seat, text.rstrip()):
             # A command may have something to say in the person's place: a server's prompt.
-            message, seat.message = seat.message, ""
-            if message:
-                _say(desk, seat.console, message, hide_thinking, typed=False)
+            said, seat.said = seat.said, ()
+            if said:
+                _say_for(desk, seat.console, said, hide_thinking)
             return
     except Interrupted as error:
         seat.console.talk(error.message)
@@ -106,6 +107,17 @@ def _answer(desk: ReplDesk, seat: Seat, text: str, hide_thinking: bool) -> None:
         seat.console.error(error.message, error.hint)
         return
     _say(desk, seat.console, unquote(text).strip("\n"), hide_thinking)
+
+
+def _say_for(desk: ReplDesk, console: Console, said: Sequence[Message], hide_thinking: bool) -> None:
+    """Say what the person has not typed; the last message is theirs, the others have led up to it."""
+    *earlier, last = said
+    before = len(desk.conversation.turns)
+    desk.conversation.append(*earlier)
+    _say(desk, console, last.content, hide_thinking, typed=False)
+    if len(desk.conversation.turns) == before + len(earlier):
+        # Nothing was answered, and the last one is taken back.
+        desk.conversation.rewind(before)
 
 
 def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool, *, typed: bool = True) -> None:

@@ -10,7 +10,15 @@ from qwen3cli.chat.ports import Desk
 from qwen3cli.terminal.blocks import MARK, is_block
 from qwen3cli.terminal.command import Command, Seat, find, print_table, take_nothing, unknown
 from qwen3cli.terminal.settings import SETTINGS, SHOWABLE, choices_in, run_in, switch_thinking
-from qwen3cli.terminal.tools import PREFIX, TOOLS_HELP, choose_tools, prompt_names, run_prompt, run_tools
+from qwen3cli.terminal.tools import (
+    PREFIX,
+    TOOLS_HELP,
+    choose_tools,
+    complete_resource,
+    prompt_names,
+    run_prompt,
+    run_tools,
+)
 
 # Qwen's own switches; with text after them they are part of a message.
 _SOFT_SWITCHES = ("think", "no_think")
@@ -160,7 +168,8 @@ def complete_line(desk: Desk, text: str) -> tuple[str, list[str]]:
     """The word being typed at the end of `text`, and the words it could become."""
     words = text.split(" ")
     if not text.startswith("/"):
-        return words[-1], []
+        word, resources = complete_resource(desk, text)
+        return (word, resources) if resources else (words[-1], [])
     if len(words) == 1:
         names = [command.names[0] for command in COMMANDS]
         names += [alias for command in COMMANDS for alias in command.names[1:] if len(words[0]) > 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +18,7 @@ from qwen3cli.terminal.wrap import clip
 PREFIX = "mcp:"
 _VERBS = ("enable", "disable", "show", "reconnect")
 TOOLS_HELP = (
-    ("/tools", "list servers, tools, prompts and resources"),
+    ("/tools [list]", "list servers, tools, prompts and resources"),
     ("/tools enable NAME", "offer a tool, a server's tools or a glob of them"),
     ("/tools disable NAME", "offer them no more"),
     ("/tools show NAME", "a tool's description and schema, whole"),
@@ -26,11 +27,12 @@ TOOLS_HELP = (
     ("@SERVER:URI", "in a message: attach a server's resource"),
 )
 _LONGEST = 60
+_RESOURCE = re.compile(r"(?<![!-~])@\S*\Z")
 _NONE = "There are no tools: no MCP server is configured. `qwen3 mcp add` adds one."
 
 
 def run_tools(seat: Seat, rest: str) -> None:
-    """`/tools [enable|disable|show|reconnect WHICH]`."""
+    """`/tools [list]`, or `/tools enable|disable|show|reconnect WHICH`."""
     bench = seat.desk.bench
     if bench is None:
         seat.console.talk(_NONE)
@@ -38,12 +40,13 @@ def run_tools(seat: Seat, rest: str) -> None:
     bench.wait()
     verb, _, which = rest.partition(" ")
     which = which.strip()
-    if not verb:
+    if verb in ("", "list") and not which:
         _list(seat, bench)
         return
     if verb not in _VERBS or not which:
         raise UsageError(
-            f"`/tools {rest}` is not understood", f"/tools alone lists them; /tools {'|'.join(_VERBS)} NAME"
+            f"`/tools {rest}` is not understood",
+            f"`/tools` alone lists them; `/tools {'|'.join(_VERBS)} NAME` does something to one",
         )
     if verb == "show":
         _show(seat, bench, which)
@@ -58,7 +61,7 @@ def run_tools(seat: Seat, rest: str) -> None:
 def choose_tools(desk: Desk, words: Sequence[str]) -> Iterable[str]:
     """What may follow `/tools`."""
     if not words:
-        return _VERBS
+        return ("list", *_VERBS)
     bench = desk.bench
     if bench is None or len(words) > 1:
         return ()
@@ -81,21 +84,40 @@ def run_prompt(seat: Seat, name: str, rest: str) -> None:
     if found is None:
         known = ", ".join(f"/{PREFIX}{one.server}:{sanitise_line(one.name)}" for one in prompts)
         raise UsageError(f"there is no prompt `/{name}`", f"there are {known}" if known else None)
-    *earlier, last = bench.prompt(server, wanted, _arguments(found, rest))
-    for message in (*earlier, last):
+    seat.said = tuple(bench.prompt(server, wanted, _arguments(found, rest)))
+    for message in seat.said:
         # A server has written it, so a person sees all of it.
         whose = "you say" if message.role == "user" else "the model is taken to have said"
-        seat.console.talk(f"{server}, {whose}: {message.content}")
-    seat.desk.conversation.append(*earlier)
-    seat.message = last.content
+        seat.console.quote(f"{server}, {whose}", message.content)
 
 
 def prompt_names(desk: Desk) -> list[str]:
     """The prompts of all servers, as commands."""
+    bench = _settled(desk)
+    return _typable(f"{PREFIX}{one.server}:{one.name}" for one in bench.known_prompts()) if bench else []
+
+
+def complete_resource(desk: Desk, text: str) -> tuple[str, list[str]]:
+    """The `@server:uri` being typed at the end of `text`, and what it could become; nothing where none is."""
+    match = _RESOURCE.search(text)
+    bench = _settled(desk) if match else None
+    if match is None or bench is None:
+        return "", []
+    names = _typable(f"@{one.server}:{one.uri}" for one in bench.known_resources())
+    return match[0], [name for name in names if name.startswith(match[0])]
+
+
+def _settled(desk: Desk) -> Bench | None:
+    """The tools, if there are any and their servers have started: a completion waits for nobody."""
     bench = desk.bench
     if bench is None or any(one.state == "starting" for one in bench.servers()):
-        return []
-    return [f"{PREFIX}{one.server}:{one.name}" for one in bench.known_prompts()]
+        return None
+    return bench
+
+
+def _typable(words: Iterable[str]) -> list[str]:
+    """Those that are one word, of nothing but what can be seen."""
+    return [word for word in words if word.isprintable() and " " not in word]
 
 
 def _arguments(prompt: PromptView, rest: str) -> dict[str, str]:
@@ -178,11 +200,11 @@ def _show(seat: Seat, bench: Bench, which: str) -> None:
     tools = bench.descriptions()
     found = [one for one in tools if which in (one.label, one.label.partition(".")[2])]
     if not found:
-        raise UsageError(f"there is no tool `{which}`", "/tools lists them")
+        raise UsageError(f"there is no tool `{which}`", "`/tools` lists them")
     for one in found:
         rows = [
             ("tool", sanitise_line(one.label)),
-            ("state", "enabled" if one.enabled else "disabled"),
+            ("state", "enabled" if one.enabled else "disabled or denied"),
             ("tokens", f"{one.tokens:,}"),
             ("claims, unchecked", call_words(one.annotations) or "none"),
         ]

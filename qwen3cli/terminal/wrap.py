@@ -5,7 +5,7 @@ It knows nothing of streams or styles; it is given sanitised text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _OPENING = frozenset("([{<«‹“‘「『（《〈【〔［｛〖")
 _CLOSING = frozenset(")]}>»›”’.,:;!?%、。，．：；？！）》〉」』】〕］｝〗…ー～・")
@@ -50,6 +50,18 @@ def hang(text: str, width: int, indent: int) -> str:
     wrapper = Wrapper(lambda: width - indent)
     lines = (wrapper.feed(text) + wrapper.finish()).split("\n")
     return ("\n" + " " * indent).join(lines)
+
+
+def folded(line: str, width: int) -> Iterator[str]:
+    """A line in pieces that fit into `width` columns, cut at blanks where there are some: no terminal breaks any."""
+    start = 0
+    while start < len(line) or not start:
+        piece = clip(line[start : start + width], width, "") or line[start : start + 1]
+        blank = piece.rfind(" ") + 1
+        if start + len(piece) < len(line) and blank > len(piece) // 2:
+            piece = piece[:blank]
+        yield piece
+        start += len(piece) or 1
 
 
 class Wrapper:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from qwen3cli.chat.messages import ToolCall, ToolResult
+from qwen3cli.chat.messages import ERROR_MARK, ToolCall, ToolResult
 from qwen3cli.errors import Interrupted, QwenError
 from qwen3cli.tools.audit import Audit
 from qwen3cli.tools.catalogue import Known
@@ -98,7 +98,9 @@ class Call:
             return hooked.blocked, True, f"withheld by {hooked.by}"
         if hooked.call != seen:
             means.tell(f"a hook changed the result of `{remote.label}`")
-        return harmless(hooked.call.content), hooked.call.is_error, outcome
+        content, is_error = harmless(hooked.call.content), hooked.call.is_error
+        marked = is_error and outcome == "done" and not content.lower().startswith("error")
+        return f"{ERROR_MARK}{content}" if marked else content, is_error, outcome
 
     def _record(self, outcome: str, is_error: bool, size: int, duration_s: float) -> None:
         try:

@@ -16,7 +16,7 @@ from typing import Any
 
 from qwen3cli.chat.messages import ToolCall, ToolResult, ToolSpec
 from qwen3cli.config import ToolSettings
-from qwen3cli.errors import QwenError
+from qwen3cli.errors import QwenError, UsageError
 from qwen3cli.tools.approval import Approval
 from qwen3cli.tools.audit import Audit
 from qwen3cli.tools.calls import Call, Host, Means
@@ -154,7 +154,7 @@ class Toolbox:
             ToolDescription(
                 label=one.label,
                 name=one.spec.name,
-                enabled=self._switches.is_on(one),
+                enabled=self._may_have(one),
                 offered=one.spec.name in offered,
                 tokens=one.tokens,
                 description=one.remote.description,
@@ -165,8 +165,16 @@ class Toolbox:
         ]
 
     def enable(self, which: str) -> list[str]:
-        """Offer tools again: a server's, a tool's name or a glob of `server.tool`; the labels of what it names."""
-        return self._switches.on(which, self._known())
+        """Offer tools again: a server's, a tool's name or a glob of `server.tool`; the labels of what it names.
+
+        Raises `UsageError` for what is not there, and for what the settings deny.
+        """
+        known = self._known()
+        denied = {one.label for one in known if self._is_denied(one)}
+        labels = [label for label in self._switches.on(which, known) if label not in denied]
+        if not labels:
+            raise UsageError(f"`{which}` is not offered", "`deny` in config.toml names it")
+        return labels
 
     def disable(self, which: str) -> list[str]:
         """Offer them no more."""
@@ -177,19 +185,22 @@ class Toolbox:
 
     def _enabled(self) -> list[Known]:
         """What the model may have; what may never run would only take its context."""
-        return [
-            one
-            for one in self._known()
-            if self._switches.is_on(one)
-            and not any(fnmatchcase(one.label, glob) for glob in self._settings.deny)
-        ]
+        return [one for one in self._known() if self._may_have(one)]
+
+    def _may_have(self, tool: Known) -> bool:
+        return self._switches.is_on(tool) and not self._is_denied(tool)
+
+    def _is_denied(self, tool: Known) -> bool:
+        return any(fnmatchcase(tool.label, glob) for glob in self._settings.deny)
 
     def _budget(self) -> float:
         return self._settings.search_share * self._context_size
 
     def _must_search(self, known: Sequence[Known]) -> bool:
         if self._settings.search == "auto":
-            return sum(one.tokens for one in known) > self._budget()
+            total = sum(one.tokens for one in known)
+            # What takes the place of the tools takes some of the context, too.
+            return total > self._budget() and total > self._count(rendered(FIND_TOOLS))
         return self._settings.search == "always" and bool(known)
 
     def _say_searching(self, known: Sequence[Known]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytest
 
 from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event, Notice, Text, ToolCalled, ToolReturned, TurnEnded, Working
 from qwen3cli.chat.messages import Message, ToolCall, ToolResult
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.turn import run_turn
-from qwen3cli.errors import Interrupted
+from qwen3cli.errors import ContextFull, Interrupted, QwenError
 from tests.chat.fakes import FakeCall, FakeTools, ScriptedEngine, ended
 
 CALLS = [ToolCall("now", {"at": number}) for number in range(3)]
@@ -88,7 +91,7 @@ def test_a_model_that_repeats_it_all_the_same_is_stopped() -> None:
     tools = FakeTools(lambda call, _: ToolResult(call.name, "bad", is_error=True))
     events, conversation, _ = turn(tools, calls(CALLS[0]), calls(CALLS[0]), calls(CALLS[0]))
     assert tools.calls == [CALLS[0]]
-    assert events[-2] == Notice("the model repeats a tool call that has failed; stopped")
+    assert events[-2] == Notice("the model repeats tool calls that have failed; stopped")
     # Every call has its result: the conversation can go on.
     assert [m.role for m in conversation.turns] == ["user", *["assistant", "tool"] * 3]
 
@@ -102,6 +105,39 @@ def test_a_call_that_failed_may_come_again_after_another_one() -> None:
     assert tools.calls == [CALLS[0], CALLS[1], CALLS[0]]
 
 
+def failing(*which: ToolCall) -> FakeTools:
+    return FakeTools(lambda call, _: ToolResult(call.name, "x", is_error=call in which))
+
+
+def test_calls_that_fail_by_turns_are_not_run_again() -> None:
+    tools = failing(*CALLS)
+    events, conversation, _ = turn(tools, *(calls(CALLS[number % 2]) for number in range(5)))
+    assert tools.calls == CALLS[:2]
+    assert events[-2] == Notice("the model repeats tool calls that have failed; stopped")
+    assert len(conversation.turns) == 11
+
+
+def test_the_order_of_arguments_makes_no_other_call_and_their_types_do() -> None:
+    one, same = (
+        ToolCall("now", {"a": 1, "b": {"c": 2, "d": 3}}),
+        ToolCall("now", {"b": {"d": 3, "c": 2}, "a": 1}),
+    )
+    other = ToolCall("now", {"a": True, "b": {"c": 2, "d": 3}})
+    tools = failing(one)
+    turn(tools, calls(one), calls(same), calls(other), [ended()])
+    assert [call.arguments["a"] for call in tools.calls] == [1, True]
+    assert other == one, "which is why they are not simply compared"
+
+
+def test_a_turn_goes_on_while_the_model_tries_something_else_too() -> None:
+    tools = failing(CALLS[0])
+    both = calls(*CALLS[:2])
+    turn(tools, both, both, both, both, [ended()])
+    # Refused after it has failed beside a success, and free again after one that came later.
+    assert tools.calls.count(CALLS[0]) == 2
+    assert tools.calls.count(CALLS[1]) == 4
+
+
 def test_an_interrupted_call_ends_the_turn_and_has_a_result() -> None:
     def answer(call: ToolCall, _: Callable[[str], None]) -> ToolResult:
         if call == CALLS[1]:
@@ -113,7 +149,7 @@ def test_an_interrupted_call_ends_the_turn_and_has_a_result() -> None:
     assert events[-1].finish == "interrupted"
     assert [m.content for m in conversation.turns if m.role == "tool"] == [
         "done",
-        "The person stopped this call.",
+        "The user stopped this call.",
     ]
 
 
@@ -137,12 +173,52 @@ def test_nothing_runs_when_the_person_leaves_at_the_question() -> None:
     assert len([m for m in conversation.turns if m.role == "tool"]) == 3
 
 
-def test_a_full_context_runs_no_tools() -> None:
+@pytest.mark.parametrize(
+    ("end", "finish", "told"),
+    [
+        (ended("context"), "context", "no room"),
+        (ended("stop", context_used=3700, context_size=4000), "context", "no room"),
+        (ended("interrupted", context_used=100, context_size=4000), "interrupted", "The user stopped"),
+    ],
+)
+def test_calls_of_a_reply_that_was_stopped_or_has_no_room_are_not_run_and_have_results(
+    end: TurnEnded, finish: str, told: str
+) -> None:
     tools = FakeTools()
-    events, _, _ = turn(tools, [ToolCalled(CALLS[0]), ended("context")])
+    events, conversation, _ = turn(tools, [*map(ToolCalled, CALLS), end])
     assert tools.calls == []
-    assert isinstance(events[-1], TurnEnded)
-    assert events[-1].finish == "context"
+    assert events[-1] == TurnEnded(finish, end.stats)  # type: ignore[arg-type]
+    assert [m.role for m in conversation.turns] == ["user", "assistant", "tool", "tool", "tool"]
+    assert all(told in m.content for m in conversation.turns[2:])
+    assert len([event for event in events if isinstance(event, ToolReturned) and event.result.is_error]) == 3
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_calls_have_results_when_the_reply_breaks_off(fails: bool) -> None:
+    tools, conversation = FakeTools(), Conversation()
+    broken: list[Event | QwenError] = [QwenError("broken")] if fails else [Text("more")]
+    engine = ScriptedEngine([ToolCalled(CALLS[0]), *broken])
+    events = run_turn(engine, conversation, "x", ChatSettings(), quantized=False, tools=tools)
+    with pytest.raises(QwenError) if fails else nullcontext():
+        for event in events:
+            if isinstance(event, Text):
+                break
+        events.close()  # type: ignore[attr-defined]
+    assert tools.calls == []
+    assert [m.role for m in conversation.turns] == ["user", "assistant", "tool"]
+
+
+def test_a_turn_that_outgrows_the_context_is_taken_back() -> None:
+    conversation = Conversation()
+    conversation.append(Message("user", "before"), Message("assistant", "answer"))
+    engine = ScriptedEngine(calls(CALLS[0]), [ContextFull(5000, 4096)])
+    events: list[Event] = []
+    with pytest.raises(ContextFull):
+        for event in run_turn(engine, conversation, "x", ChatSettings(), quantized=False, tools=FakeTools()):
+            events.append(event)
+    assert [m.content for m in conversation.turns] == ["before", "answer"]
+    assert isinstance(events[-1], Notice)
+    assert "taken back" in events[-1].message
 
 
 def test_tools_are_demanded_once() -> None:
@@ -152,6 +228,21 @@ def test_tools_are_demanded_once() -> None:
     assert all(request.tools for request in engine.requests)
     _, _, engine = turn(FakeTools(), [Text("x"), ended()], settings=ChatSettings(tool_choice="none"))
     assert engine.requests[0].tools == ()
+
+
+def test_a_search_is_not_the_call_that_was_demanded() -> None:
+    class Searching(FakeTools):
+        def prepare(self, call: ToolCall) -> FakeCall | ToolResult:
+            return ToolResult(call.name, "found `now`") if call == CALLS[0] else super().prepare(call)
+
+    _, _, engine = turn(
+        Searching(),
+        calls(CALLS[0]),
+        calls(CALLS[1]),
+        [Text("x"), ended()],
+        settings=ChatSettings(tool_choice="required"),
+    )
+    assert [request.tool_choice for request in engine.requests] == ["required", "required", "auto"]
 
 
 def test_whoever_walks_away_stops_the_tools() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -123,6 +124,25 @@ def test_base_models_and_models_without_template_complete_text_and_say_so(tmp_pa
     plain.has_template = False
     assert "no chat template" in desk_with(plain, tmp_path).opening_notices()[0]
     assert desk_with(ScriptedEngine(), tmp_path).opening_notices() == []
+
+
+def test_tools_that_are_not_used_are_said(tmp_path: Path) -> None:
+    class Tools:
+        def use(self, engine: ScriptedEngine) -> None:
+            """There are none."""
+
+    def desk(facts: ModelFacts) -> ChatDesk:
+        def never(name: str) -> tuple[ModelFacts, ScriptedEngine]:
+            raise ModelNotFound(name)
+
+        store, tools = ModelStore(tmp_path), cast("Any", Tools())
+        settings = ChatSettings()
+        return ChatDesk(
+            facts, ScriptedEngine(), settings, system=None, open_model=never, store=store, tools=tools
+        )
+
+    assert desk(FACTS).opening_notices() == []
+    assert "tools are not used" in desk(replace(FACTS, base=True)).opening_notices()[1]
 
 
 def test_the_think_command_outlasts_an_earlier_soft_switch(tmp_path: Path) -> None:

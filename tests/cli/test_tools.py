@@ -143,12 +143,14 @@ def test_prompts_and_resources_of_servers(home: Path) -> None:
         terminal.type("/tools\r")
         terminal.wait("weather.get_weather")
         terminal.type("/mcp:weather:ask_weather Paris\r")
-        assert f"weather, you say: {QUESTION}" in terminal.wait(ANSWER)
+        assert f"weather, you say:\n  {QUESTION}\n" in terminal.wait(ANSWER)
         # Nobody waits for what a completion may be; the second time it is known.
         terminal.type("/mcp:weather:ask\t\x15")
         time.sleep(1)
         terminal.type("/mcp:weather:ask\t")
         terminal.wait(f"{PROMPT}/mcp:weather:ask_weather")
+        terminal.type("\x15看@weather:n\t")
+        terminal.wait(f"{PROMPT}看@weather:note://greeting")
         terminal.type("\x15")
         terminal.type("/mcp:weather:ask_weather\r")
         terminal.wait("needs place")
@@ -164,13 +166,23 @@ def test_a_resource_is_part_of_the_message(home: Path, qwen3: Run) -> None:
     with chatting(home, "--stats") as terminal:
         terminal.type("/tools disable weather\r")
         terminal.wait("disabled: weather.get_weather")
-        lines = ("Hello! /no_think x", "Hello! /no_think @weather:note://greeting.", "/mcp:weather:attach")
-        for number, text in enumerate(lines, 1):
+        lines = (
+            "Hello! /no_think x",
+            "Hello! /no_think @weather:note://greeting.",
+            "Hello! /no_think 看@weather:note://greeting吧。",
+            "/mcp:weather:attach",
+        )
+        counts: list[int] = []
+        for text in lines:
             terminal.type("/clear\r")
+            terminal.wait("Cleared")
+            terminal.type("\x0c")
+            terminal.wait(lambda text: "Cleared" not in text and PROMPT in text)
             terminal.type(f"{text}\r")
-            terminal.wait(lambda _, wanted=number: len(_counts(terminal)) == wanted)
-        without, attached, said = _counts(terminal)
-    assert attached > without + 10
+            terminal.wait(lambda _: len(_counts(terminal)) == 1)
+            counts += _counts(terminal)
+        without, attached, in_chinese, said = counts
+    assert min(attached, in_chinese) > without + 10
     assert said < attached
     # Where nobody has typed it, it is text: in what a server's prompt says, or in a pipe.
     options = ("--tools", "--stats", "--max-tokens", "4")
@@ -178,6 +190,8 @@ def test_a_resource_is_part_of_the_message(home: Path, qwen3: Run) -> None:
     same = qwen3("chat", "demo", *options, input="@weather:note://greeting", env=env(home))
     assert (done.returncode, same.returncode) == (0, 0), same.stderr
     assert abs(_prompt_tokens(same.stderr) - _prompt_tokens(done.stderr)) < 4
+    assert "`@weather:note://greeting` is text here" in same.stderr
+    assert "is text here" not in done.stderr
 
 
 def _counts(terminal: Tty) -> list[int]:
@@ -346,6 +360,10 @@ def test_what_only_checking_afterwards_can_tell_is_told(home: Path, qwen3: Run, 
     done = qwen3("chat", "demo", "x", "--format", str(path), "--no-think", env=env(home))
     assert (done.returncode, done.stdout) == (1, "1000003"), done.stderr
     assert "does not fit the schema of `--format`" in done.stderr
+    with chatting(home, "--no-tools", "--no-think", "--format", str(path)) as terminal:
+        for number in (1, 2):
+            terminal.type("x\r")
+            terminal.wait(lambda text, wanted=number: text.count("note: the answer does not fit") == wanted)
 
 
 def test_a_server_without_its_variables_does_not_keep_anybody_from_chatting(home: Path, qwen3: Run) -> None:

@@ -5,7 +5,7 @@ import random
 import pyte
 import pytest
 
-from qwen3cli.terminal.wrap import Wrapper, clip, display_width, hang
+from qwen3cli.terminal.wrap import Wrapper, clip, display_width, folded, hang
 
 
 def wrap(text: str, width: int, piece: int = 1_000_000) -> str:
@@ -127,3 +127,13 @@ def test_hang() -> None:
 
 def test_display_width() -> None:
     assert [display_width(text) for text in ("ab", "床", "e\u0301", "👨‍👩‍👧", "")] == [2, 2, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "word " * 40, "x\u00a0" * 50, "床前明月光" * 20, "a\u0301" * 60, "🙂" * 30]
+)
+@pytest.mark.parametrize("width", [1, 7, 40])
+def test_folded_lines_fit_and_lose_nothing(text: str, width: int) -> None:
+    pieces = list(folded(text, width))
+    assert "".join(pieces) == text
+    assert all(display_width(piece) <= max(width, 2) for piece in pieces)

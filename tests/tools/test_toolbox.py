@@ -267,7 +267,9 @@ def test_failures_of_servers_are_results(make: Make) -> None:
     assert result == ToolResult("add", "The call failed: the server `math` died␛.", is_error=True)
     assert make.records()[1]["outcome"] == "failed"
     denied = make(FakeHost(answer=lambda _: RawResult((TextBlock("no"),), is_error=True)), everything=True)
-    assert run(denied) == ToolResult("add", "no", is_error=True)
+    assert run(denied) == ToolResult("add", "Error: no", is_error=True)
+    said = RawResult((TextBlock("Error executing add"),), is_error=True)
+    assert run(make(FakeHost(answer=lambda _: said), everything=True)).content == "Error executing add"
 
 
 def test_results_take_their_share_of_the_room(make: Make) -> None:
@@ -396,6 +398,23 @@ def test_a_search_that_finds_nothing_says_so(make: Make, arguments: dict[str, An
 def test_settings_force_or_forbid_the_search(make: Make, search: Any, offered: int) -> None:
     box = make(FakeHost(ADD, *many()), ToolSettings(search=search), context_size=10_000)
     assert len(box.tools()) == offered
+
+
+def test_what_takes_less_than_the_search_is_not_searched_for(make: Make) -> None:
+    box = make(FakeHost(NOW), context_size=200)
+    assert [spec.name for spec in box.tools()] == ["now"]
+    assert box.descriptions()[0].tokens > 20
+    assert [spec.name for spec in make(FakeHost(*many(2)), context_size=200).tools()] == ["find_tools"]
+
+
+def test_what_the_settings_deny_is_not_offered_and_cannot_be_enabled(make: Make) -> None:
+    box = make(FakeHost(ADD, NOW), ToolSettings(deny=("*.now",)), everything=True)
+    assert [spec.name for spec in box.tools()] == ["add"]
+    assert [(one.enabled, one.offered) for one in box.descriptions()] == [(True, True), (False, False)]
+    assert "There is no tool `now`" in run(box, ToolCall("now", {})).content
+    with pytest.raises(UsageError, match="`clock` is not offered"):
+        box.enable("clock")
+    assert box.enable("*") == ["math.add"]
 
 
 def test_another_model_measures_anew(make: Make) -> None:
