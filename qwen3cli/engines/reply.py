@@ -11,6 +11,7 @@ one by one are text: a model that quotes `</think>` while it thinks goes on thin
 from __future__ import annotations
 
 import json
+import re
 from enum import Enum, auto
 from typing import Any, NoReturn, cast
 
@@ -22,6 +23,8 @@ CALL_OPEN, CALL_CLOSE = "<tool_call>", "</tool_call>"
 TAGS = (THINK_OPEN, THINK_CLOSE, CALL_OPEN, CALL_CLOSE)
 
 ReplyEvent = Thinking | Text | ToolCalled | Notice
+_MOST_HELD = 64
+"""Characters of white space that belong to a tag behind them: more are text, for nobody waits for ever."""
 
 
 class _Phase(Enum):
@@ -44,10 +47,12 @@ class ReplyParser:
         self._phase = _Phase.THINKING if opened else _Phase.START
         self._opened = opened
         self._tools = tools
-        self._tokens = tokens
-        self._pending = ""
+        self._written = tuple(tag for tag in TAGS if tag not in tokens)
+        self._tag = re.compile("|".join(map(re.escape, self._written)) or r"(?!)")
+        self._beginning: str = ""  # of a tag
+        self._held: str = ""  # white space that a tag would cut off
         self._fresh = True  # nothing of this phase was shown: the line ends that lead it are dropped
-        self._looked = 0  # in a call: where the next tag can begin
+        self._call: list[str] = []
         self._quotes = _Quotes()
 
     @property
@@ -61,150 +66,134 @@ class ReplyParser:
         return self._phase is not _Phase.START
 
     @property
-    def call(self) -> str | None:
-        """What was written so far of the call that the reply is inside of; None outside."""
-        return self._pending if self._phase is _Phase.CALL else None
+    def calling(self) -> bool:
+        """Whether the reply is inside of a call."""
+        return self._phase is _Phase.CALL
+
+    @property
+    def call(self) -> str:
+        """What was written so far of the call that the reply is inside of."""
+        return "".join(self._call) + self._beginning if self.calling else ""
 
     def feed(self, text: str) -> list[ReplyEvent]:
         """Take some text of the reply."""
-        self._pending += text
         events: list[ReplyEvent] = []
-        while self._step(events):
-            pass
+        text, self._beginning = self._beginning + text, ""
+        done = 0
+        for found in self._tag.finditer(text):
+            self._take(text[done : found.start()], events)
+            self._take_tag(found[0], events)
+            done = found.end()
+        # Only there can a tag begin that is not whole yet.
+        last = text.rfind("<", max(done, len(text) - len(CALL_CLOSE)))
+        if last < 0 or not any(tag.startswith(text[last:]) for tag in self._written):
+            last = len(text)
+        self._take(text[done:last], events)
+        if any(tag.startswith(text[last:]) and self._counts(tag) for tag in self._written):
+            self._beginning = text[last:]
+        else:
+            self._take(text[last:], events)
         return events
 
     def tag(self, tag: str) -> list[ReplyEvent]:
         """Take a tag that came as a token of its own."""
-        if not self._counts(tag, self._pending):
-            return self.feed(tag)
         events: list[ReplyEvent] = []
-        self._enter(tag, events)
+        self._take_beginning(events)
+        self._take_tag(tag, events)
         return events
 
     def finish(self) -> list[ReplyEvent]:
         """The reply is over: what was held back in case a tag came is what it looks like."""
         events: list[ReplyEvent] = []
+        self._take_beginning(events)
         if self._phase is _Phase.CALL:
             self._close_call("", events)
-        elif self._phase is _Phase.THINKING:
-            self._show(Thinking, self._pending.rstrip(), events)
-        else:
-            self._show(Text, self._pending, events)
-        self._pending = ""
+        elif self._phase is not _Phase.THINKING and self._held:
+            events.append(Text(self._held))
+        self._held = ""
         return events
 
-    def _counts(self, tag: str, before: str) -> bool:
-        """Whether a tag that follows the pending text `before` is more than text."""
+    def _counts(self, tag: str) -> bool:
+        """Whether a tag that comes now is more than text."""
         if tag == THINK_OPEN:
             leads = self._phase is _Phase.START or (self._phase is _Phase.THINKING and self._opened)
-            return leads and self._fresh and not before.strip()
+            return leads and self._fresh
         if tag == THINK_CLOSE:
             return self._phase is _Phase.THINKING
         if self._phase is _Phase.CALL:
-            return not self._quotes.inside(before)
+            return not self._quotes.inside
         return tag == CALL_OPEN and self._tools and self._phase in (_Phase.START, _Phase.ANSWER)
 
-    def _enter(self, tag: str, events: list[ReplyEvent]) -> None:
-        """Act on a tag that counts and follows everything pending."""
+    def _take_beginning(self, events: list[ReplyEvent]) -> None:
+        """Take what would have been a tag as text."""
+        text, self._beginning = self._beginning, ""
+        self._take(text, events)
+
+    def _take_tag(self, tag: str, events: list[ReplyEvent]) -> None:
+        """Act on a tag, or take it as text where it is nothing more."""
+        if not self._counts(tag):
+            self._take(tag, events)
+            return
         if self._phase is _Phase.CALL:
             self._close_call(tag if tag == CALL_CLOSE else "", events)
-        elif self._phase is _Phase.THINKING:
-            self._show(Thinking, self._pending.rstrip(), events)
-        else:
-            self._show(Text, self._pending.rstrip("\n"), events)
         self._phase = {THINK_OPEN: _Phase.THINKING, CALL_OPEN: _Phase.CALL}.get(tag, _Phase.ANSWER)
-        self._pending, self._fresh = "", True
-        self._looked, self._quotes = 0, _Quotes()
+        self._held, self._fresh = "", True
+        self._call, self._quotes = [], _Quotes()
 
-    def _step(self, events: list[ReplyEvent]) -> bool:
-        """Consume what is certain; True when the phase changed and the rest needs another look."""
-        for at, tag in self._occurrences():
-            before, after = self._pending[:at], self._pending[at + len(tag) :]
-            if self._counts(tag, before):
-                self._pending = before
-                self._enter(tag, events)
-                self._pending = after
-                return True
-            self._looked = at + 1
-        if self._phase is _Phase.START and self._pending.strip() and not self._begins_a_tag():
-            self._phase, self._fresh = _Phase.ANSWER, False
+    def _take(self, text: str, events: list[ReplyEvent]) -> None:
+        """Take text without a tag that counts; in which pieces it comes makes no difference to what comes of it."""
         if self._phase is _Phase.CALL:
-            self._looked = max(self._looked, len(self._pending) - len(CALL_CLOSE) + 1)
-            return False
-        self._looked = 0
-        if self._phase in (_Phase.THINKING, _Phase.ANSWER):
-            certain = self._certain()
-            ready, self._pending = self._pending[:certain], self._pending[certain:]
-            self._show(Thinking if self.thinking else Text, ready, events)
-        return False
-
-    def _written(self) -> list[str]:
-        """The tags that are looked for in text rather than taken from tokens."""
-        return [tag for tag in TAGS if tag not in self._tokens]
-
-    def _occurrences(self) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
-        for tag in self._written():
-            at = self._pending.find(tag, self._looked)
-            while at >= 0:
-                found.append((at, tag))
-                at = self._pending.find(tag, at + 1)
-        return sorted(found)
-
-    def _begins_a_tag(self) -> bool:
-        text = self._pending.lstrip()
-        return any(tag.startswith(text) and self._counts(tag, "") for tag in self._written())
-
-    def _certain(self) -> int:
-        """How much of the pending text can be shown whatever comes next.
-
-        A beginning of a tag waits for its rest, and so do line ends, which belong to a tag that follows.
-        """
-        end = len(self._pending)
-        for tag in self._written():
-            for length in range(min(len(tag) - 1, len(self._pending)), 0, -1):
-                if self._pending.endswith(tag[:length]) and self._counts(tag, self._pending[:-length]):
-                    end = min(end, len(self._pending) - length)
-                    break
-        if self._phase is _Phase.THINKING:
-            return len(self._pending[:end].rstrip())
-        return len(self._pending[:end].rstrip("\n")) if self._tools else end
-
-    def _show(self, kind: type[Thinking] | type[Text], text: str, events: list[ReplyEvent]) -> None:
+            self._call.append(text)
+            self._quotes.read(text)
+            return
+        text, self._held = self._held + text, ""
+        if self._phase is _Phase.START:
+            if len(text) <= _MOST_HELD and not text.strip():
+                self._held = text
+                return
+            self._phase, self._fresh = _Phase.ANSWER, False
         if self._fresh:
-            text = text.lstrip() if kind is Thinking else text.lstrip("\n")
-        if text:
+            text = text.lstrip() if self.thinking else text.lstrip("\n")
+        kept = self._kept(text)
+        if kept:
             self._fresh = False
-            events.append(kind(text))
+            events.append(Thinking(text[:kept]) if self.thinking else Text(text[:kept]))
+        self._held = text[kept:]
+
+    def _kept(self, text: str) -> int:
+        """How much of the text a tag that follows leaves alone: it cuts off white space, or line ends, before it."""
+        if not (self.thinking or self._tools):
+            return len(text)
+        rest = text.rstrip() if self.thinking else text.rstrip("\n")
+        return max(len(rest), len(text) - _MOST_HELD)
 
     def _close_call(self, close: str, events: list[ReplyEvent]) -> None:
-        call = _parse_call(self._pending)
+        text = self.call
+        call = _parse_call(text)
         if call is not None:
             events.append(ToolCalled(call))
             return
-        events.append(Text(CALL_OPEN + self._pending + close))
+        events.append(Text(CALL_OPEN + text + close))
         what = "wrote a tool call that cannot be read" if close else "ended in the middle of a tool call"
         events.append(Notice(f"the model {what}; it is shown as text"))
 
 
 class _Quotes:
-    """Tells of growing JSON text whether it ends within a string, where a tag belongs to the string."""
+    """Tells of JSON text, which comes in pieces, whether it ends within a string, where a tag belongs to the string."""
 
     def __init__(self) -> None:
-        self._read = 0
-        self._inside = self._escaped = False
+        self.inside = False
+        self._escaped = False
 
-    def inside(self, text: str) -> bool:
-        """Whether `text`, which goes on from what was given before, ends within a string."""
-        for character in text[self._read :]:
+    def read(self, text: str) -> None:
+        """Go on reading."""
+        for character in text:
             if self._escaped:
                 self._escaped = False
-            elif self._inside and character == "\\":
+            elif self.inside and character == "\\":
                 self._escaped = True
             elif character == '"':
-                self._inside = not self._inside
-        self._read = len(text)
-        return self._inside
+                self.inside = not self.inside
 
 
 def _parse_call(text: str) -> ToolCall | None:

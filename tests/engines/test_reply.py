@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, SupportsIndex
+from random import Random
+from typing import NamedTuple
 
 import pytest
 
@@ -154,6 +154,7 @@ def test_text_is_shown_as_soon_as_no_tag_can_come_of_it():
         ("s", [Text("<tools")]),
         ("\n", []),
         (".", [Text("\n.")]),
+        ("<thin", [Text("<thin")]),
     ]
     for piece, events in steps:
         assert parser.feed(piece) == events, piece
@@ -215,27 +216,64 @@ def test_numbers_that_json_cannot_hold_make_no_call():
     assert BROKEN in parser.feed(reply) + parser.finish()
 
 
-class _Counting(str):
-    """Counts how many of its characters are looked at one by one."""
-
-    looked: ClassVar[int] = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for character in super().__iter__():
-            _Counting.looked += 1
-            yield character
-
-    def __getitem__(self, key: SupportsIndex | slice) -> str:
-        return _Counting(super().__getitem__(key))
+FRAGMENTS = (
+    *TAGS, "<", "<think", "</tool_cal", "\n", "\n" * 63, "\n" * 64, "\n" * 65, " ", " " * 65, "\u2003\t", "a", "word\n",
+    '{"name": "w", "arguments": {"t": "', '"}}', "\\", '"', LOOK,
+)  # fmt: skip
 
 
-def test_each_character_of_a_call_is_looked_at_once():
-    quotes, pieces = _Quotes(), ["<tool_call> x\n"] * 200
-    text = _Counting('{"name": "')
-    for piece in pieces:
-        text = _Counting(text + piece)
-        assert quotes.inside(text)
-    assert _Counting.looked == len(text)
+@pytest.mark.parametrize("seed", range(400))
+def test_the_pieces_make_no_difference(seed: int):
+    random = Random(seed)
+    reply = "".join(random.choices(FRAGMENTS, k=random.randint(1, 12)))
+    opened, tools = random.random() < 0.3, random.random() < 0.7
+    case = Case(reply, [], opened, tools)
+    whole = parse(case, [reply])
+    for size in (1, 3, 50):
+        cuts = sorted(random.sample(range(len(reply) + 1), min(size, len(reply))))
+        assert parse(case, [reply[a:b] for a, b in pairwise([0, *cuts, len(reply)])]) == whole
+    assert parse(case, list(reply)) == whole
+
+
+@pytest.mark.parametrize(
+    ("lead", "run", "tail", "shown"),
+    [
+        ("", "\n" * 64, "<think>a</think>", ""),
+        ("", "\n" * 65, "<think>a</think>", "\n" * 65 + "<think>a</think>"),
+        ("", "\n" * 64, "a", "\n" * 64 + "a"),
+        ("", "\n", "", "\n"),
+        ("a", "\n" * 64, LOOK, "a"),
+        ("a", "\n" * 70, LOOK, "a" + "\n" * 6),
+        ("\na", "\n", LOOK, "\na"),
+        ("<think></think>", "\n" * 200, "a", "a"),
+    ],
+)
+def test_what_a_tag_cuts_off_has_bounds(lead: str, run: str, tail: str, shown: str):
+    events = parse(Case("", [], tools=True), list(lead + run + tail))
+    assert "".join(event.text for event in events if isinstance(event, Text)) == shown
+
+
+@pytest.mark.parametrize("run", ["\n", " ", " \n", "<", "<tool_call", "<think>", "</think>"])
+@pytest.mark.parametrize("lead", ["", "<think>", "<think>a", "a", "<think>a</think>", LOOK])
+def test_little_is_held_back_however_long_the_reply(lead: str, run: str):
+    parser = ReplyParser(tools=True)
+    for piece in [*lead, *[run] * 400]:
+        parser.feed(piece)
+        assert len(parser._held) + len(parser._beginning) < 80  # pyright: ignore[reportPrivateUsage]
+
+
+def test_of_a_call_only_what_is_new_is_looked_at():
+    quotes = _Quotes()
+    for piece, inside in [
+        ('{"a', True),
+        ("\\", True),
+        ('"', True),
+        ('", "', True),
+        ('"', False),
+        ("x", False),
+    ]:
+        quotes.read(piece)
+        assert quotes.inside is inside
 
 
 def test_tags_within_a_string_of_a_call_belong_to_it_in_any_number():

@@ -26,7 +26,7 @@ class Grammars:
             tag: vocabulary.specials[tag] for tag in (CALL_OPEN, CALL_CLOSE) if tag in vocabulary.specials
         }
         self.tokens = Tokens(vocabulary, (*self.tags.values(),))
-        self._latest: dict[bool, tuple[str, Grammar]] = {}
+        self._latest: dict[tuple[bool, bool, bool], tuple[str, Grammar]] = {}
         self._said: set[str] = set()
 
     def of(
@@ -35,15 +35,15 @@ class Grammars:
         """The grammar of a call, or of the `whole` answer, maybe after a thinking; raises `Unsupported`."""
         tools = [(tool.name, dict(tool.parameters)) for tool in request.tools]
         format = None if only_calls or request.format is None else dict(request.format)
-        key = json.dumps([tools, format, thought])
-        if whole not in self._latest or self._latest[whole][0] != key:
+        kind, key = (whole, thought, only_calls), json.dumps([tools, format])
+        if kind not in self._latest or self._latest[kind][0] != key:
             grammar = (
                 answer_grammar(request.tools, self.tags, format, thought=thought)
                 if whole
                 else call_grammar(request.tools, self.tags)
             )
-            self._latest[whole] = (key, grammar)
-        return self._latest[whole][1]
+            self._latest[kind] = (key, grammar)
+        return self._latest[kind][1]
 
     def once(self, sentence: str | None) -> list[str]:
         """The sentence, unless it was said before."""
@@ -68,6 +68,7 @@ class Gate:
         self._demanded = self._required or request.format is not None
         self._whole = False
         self._called = False
+        self._strayed = False  # the call that is being written cannot be held any more
         self._grammar: Grammar | None = None
         self.constraint: Constraint | None = None
         vocabulary = grammars.tokens.vocabulary
@@ -87,12 +88,14 @@ class Gate:
         return (self._think,) if may_think and self._think is not None else ()
 
     def prepare(self) -> None:
-        """Write the grammar that will be needed first while the prompt is read, and not in the middle of the answer."""
+        """Write the grammars that will be needed first while the prompt is read, not in the middle of the answer."""
         if not (self._demanded or self._calls):
             return
         with suppress(QwenError, Unsupported, *MALFORMED):
             # What is wrong with it is said when it is needed.
-            self._grammar_of(whole=self._demanded, thought=self._parser.begun)
+            self._grammar_of(whole=self._demanded, thought=self._demanded and self._parser.begun)
+            if self._demanded and self._think is not None:
+                self._grammar_of(whole=True, thought=True)
 
     def _grammar_of(self, *, whole: bool, thought: bool) -> Grammar:
         only_calls = self._required and not self._called
@@ -104,18 +107,19 @@ class Gate:
         if parser.thinking:
             self._drop()
         elif self._whole:
-            if self._request.format is None and self._called and parser.call is None:
+            if self._request.format is None and self._called and not parser.calling:
                 # Demanded was one call; what follows it is free.
                 self._demanded = False
                 self._drop()
         elif self.demands:
             self._start(whole=True)
-        elif parser.call is None:
+        elif not parser.calling:
             self._drop()
-        elif self.constraint is None and self._calls:
+            self._strayed = False
+        elif self.constraint is None and self._calls and not self._strayed:
             self._start(whole=False)
             self._catch_up(parser.call)
-        self._called |= parser.call is not None
+        self._called |= parser.calling
 
     def _start(self, *, whole: bool) -> None:
         try:
@@ -133,14 +137,20 @@ class Gate:
 
     def _catch_up(self, text: str) -> None:
         """Take what was written of the call with the token that completed its tag."""
-        for token in self._grammars.tokens.vocabulary.tokenize_plain(text):
-            try:
-                if self.constraint is None or not self.constraint.allows(token):
+        try:
+            for token in self._grammars.tokens.vocabulary.tokenize_plain(text):
+                if self.constraint is None:
+                    return
+                if not self.constraint.allows(token):
+                    self._strayed = True
                     self._drop()
+                    self._say(
+                        "the call is not held to a grammar: it began in one piece with its tag, in another way"
+                    )
                     return
                 self.constraint.accept(token)
-            except TooSlow as refusal:
-                self.give_up(str(refusal))
+        except TooSlow as refusal:
+            self.give_up(str(refusal))
 
     def _drop(self) -> None:
         self._whole = False

@@ -15,6 +15,7 @@ from qwen3cli.engines.grammar import answer_grammar
 from qwen3cli.engines.llama import constraint as constraints
 from qwen3cli.engines.llama import gate
 from qwen3cli.engines.llama.constraint import Constraint, Tokens, TooSlow
+from qwen3cli.engines.llama.context import Context
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.errors import QwenError
 from tests.engines.asking import ask, finish
@@ -127,3 +128,16 @@ def test_a_grammar_is_written_once_and_before_the_answer(
     ask(engine, format={"const": 1}, thinking=False)
     ask(engine, format=YES, tools=(tool,), tool_choice="required", thinking=False, max_tokens=3)
     assert written[2:] == ["answer_grammar", "answer_grammar"]
+    thinks = scripted({"\n": "<think>", "<think>": "hm", "hm": "</think>", "</think>": "\n\n"})
+    written.clear()
+    append = Context.append
+
+    def appended(context: Context, token: int) -> None:
+        written.append("token")
+        append(context, token)
+
+    monkeypatch.setattr(Context, "append", appended)
+    for _ in range(3):
+        ask(thinks, format=YES, thinking=True)
+    assert written[:3] == ["answer_grammar", "answer_grammar", "token"]
+    assert {*written[3:]} == {"token"}

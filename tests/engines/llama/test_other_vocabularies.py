@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3cli.chat.events import Thinking, ToolCalled
+from qwen3cli.chat.events import Notice, Thinking, ToolCalled
 from qwen3cli.chat.messages import ToolSpec
+from qwen3cli.engines.llama import gate
+from qwen3cli.engines.llama.constraint import Constraint, Tokens
 from qwen3cli.engines.reply import TAGS
 from tests.engines.asking import ask, finish, said
 from tests.engines.conftest import OpenScripted
@@ -25,6 +27,27 @@ def test_a_call(end: str, scripted: OpenScripted):
     )
     called = [event.call for event in events if isinstance(event, ToolCalled)]
     assert isinstance(called[0].arguments["far"], bool)
+
+
+def test_a_call_that_begins_in_one_piece_with_its_tag_and_in_another_way(
+    scripted: OpenScripted, monkeypatch: pytest.MonkeyPatch
+):
+    begun: list[str] = []
+
+    def counted(tokens: Tokens, grammar: str) -> Constraint:
+        begun.append(grammar)
+        return Constraint(tokens, grammar)
+
+    monkeypatch.setattr(gate, "Constraint", counted)
+    script = {"\n": "<tool_cal", "<tool_cal": "l>[no", "l>[no": "where", "where": "</tool_call>"}
+    engine = scripted({**script, "</tool_call>": "<tool_cal"}, template=TEMPLATE, missing=TAGS)
+    events = ask(engine, tools=(LOOK,), thinking=False, max_tokens=8)
+    notices = [event.message for event in events if isinstance(event, Notice)]
+    assert (
+        len([notice for notice in notices if "not held to a grammar: it began in one piece" in notice]) == 2
+    )
+    assert said(events) == "<tool_call>[nowhere</tool_call>" * 2
+    assert len(begun) == 2
 
 
 def test_a_demanded_call_and_then_the_end(scripted: OpenScripted):
