@@ -25,6 +25,7 @@ _ANSWERS = {
     **dict.fromkeys(("a", "always"), "always"),
     **dict.fromkeys(("d", "deny", "n", "no", "否", "不"), "deny"),
 }
+_LONGEST = 4_000
 _HELP = (
     "Type o, s, a, or d. s and a mean every call of this tool, whatever its arguments;"
     " a reason after d is told to the model."
@@ -87,7 +88,7 @@ def _show(console: Console, question: Question) -> None:
         parts = ", ".join(question.changed)
         page.say(f"Since you approved it, something has changed: {parts}.", "warning")
     if DESCRIPTION in question.changed:
-        page.show(tool.description, "Its description is now: ")
+        page.show(_cut(tool.description), "Its description is now: ")
     for name, value in question.arguments.items():
         shown = json.dumps(value, ensure_ascii=False, indent=2) if not isinstance(value, str) else value
         page.show(shown, f"{one_line(name)}: ")
@@ -95,8 +96,16 @@ def _show(console: Console, question: Question) -> None:
         page.show("(without arguments)")
     if tool.annotations:
         claims = json.dumps(tool.annotations, ensure_ascii=False, default=str)
-        page.show(one_line(claims), "The server says of it, which nobody has checked: ", "dim")
+        page.show(_cut(one_line(claims)), "The server says of it, which nobody has checked: ", "dim")
     page.end()
+
+
+def _cut(text: str) -> str:
+    """What a server says of itself, no longer than somebody reads; what decides is shown whole."""
+    rest = len(text) - _LONGEST
+    return (
+        f"{text[:_LONGEST]} [… and {rest:,} more characters, which `/tools show` has]" if rest > 0 else text
+    )
 
 
 def _field(console: Console, field: FormField) -> Any:

@@ -8,7 +8,7 @@ from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.tools.config import Candidate, find
 from qwen3cli.tools.expand import Where
-from qwen3cli.tools.showing import quoted
+from qwen3cli.tools.showing import command_line
 
 
 def show_servers(session: Session, extra: Path | None) -> None:
@@ -39,7 +39,7 @@ def where(session: Session) -> Where:
 def runs(one: Candidate) -> str:
     """The command or the URL, as its file has it."""
     config = one.listed.config
-    return config.url or " ".join(map(quoted, (config.command, *config.args)))
+    return config.url or command_line(config.command, config.args)
 
 
 def _as_json(one: Candidate) -> dict[str, object]:
