@@ -73,12 +73,17 @@ def print_table(seat: Seat, table: Sequence[Command], prefix: str) -> None:
             f" (also {', '.join(prefix + name for name in command.names[1:])})" if command.names[1:] else ""
         )
         rows.append((f"{prefix}{command.names[0]} {command.arguments}".rstrip(), command.help + also))
+    print_pairs(seat, rows)
+
+
+def print_pairs(seat: Seat, rows: Iterable[tuple[str, str]]) -> None:
+    """Names and explanations, a row for each; two lines for each in a narrow window."""
     if seat.console.width < NARROW:
         seat.console.result(
             "".join(f"{name}\n{hang('    ' + text, seat.console.width, 4)}\n" for name, text in rows)
         )
     else:
-        seat.console.table(rows, indent="  ")
+        seat.console.table([*rows], indent="  ")
 
 
 def take_nothing(name: str, rest: str) -> None:

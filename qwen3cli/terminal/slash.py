@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qwen3cli.chat.ports import Desk
 from qwen3cli.terminal.blocks import MARK, is_block
-from qwen3cli.terminal.command import Command, Seat, find, print_table, take_nothing, unknown
+from qwen3cli.terminal.command import Command, Seat, find, print_pairs, print_table, take_nothing, unknown
 from qwen3cli.terminal.settings import SETTINGS, SHOWABLE, choices_in, run_in, switch_thinking
 from qwen3cli.terminal.tools import (
     PREFIX,
@@ -54,7 +54,7 @@ def _help_one(seat: Seat, name: str) -> None:
         raise unknown(COMMANDS, name, "/")
     print_table(seat, [command], "/")
     if "tools" in command.names:
-        seat.console.table(TOOLS_HELP, indent="  ")
+        print_pairs(seat, TOOLS_HELP)
     for group, table in (("set", SETTINGS), ("show", SHOWABLE)):
         if group in command.names:
             print_table(seat, table, f"/{group} ")

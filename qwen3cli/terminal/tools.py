@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from qwen3cli.chat.bench import Bench, PromptView, ServerView, ToolView
 from qwen3cli.chat.ports import Desk
 from qwen3cli.errors import UsageError
-from qwen3cli.terminal.command import Seat
+from qwen3cli.terminal.command import NARROW, Seat, print_pairs
 from qwen3cli.terminal.figures import call_words
 from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.wrap import clip
@@ -160,10 +160,23 @@ def _list(seat: Seat, bench: Bench) -> None:
         seat.console.talk("No server offers a tool now.")
         return
     seat.console.result("\n")
-    rows = [
-        (_mark(one), sanitise_line(one.label), f"{one.tokens:,}", _line_of(one.description)) for one in tools
-    ]
-    seat.console.table(rows, (" ", "TOOL", "TOKENS", "WHAT IT SAYS IT DOES"), right=(2,), squeezed=(3,))
+    if seat.console.width < NARROW:
+        print_pairs(
+            seat,
+            [
+                (
+                    f"{_mark(one)} {sanitise_line(one.label)} ({one.tokens:,} tokens)",
+                    _line_of(one.description),
+                )
+                for one in tools
+            ],
+        )
+    else:
+        rows = [
+            (_mark(one), sanitise_line(one.label), f"{one.tokens:,}", _line_of(one.description))
+            for one in tools
+        ]
+        seat.console.table(rows, (" ", "TOOL", "TOKENS", "WHAT IT SAYS IT DOES"), right=(2,), squeezed=(3,))
     if any(not one.enabled or not one.offered for one in tools):
         seat.console.talk("- is disabled or denied, ? has to be searched for by the model.")
     _list_others(seat, bench)
@@ -182,7 +195,11 @@ def _list_others(seat: Seat, bench: Bench) -> None:
     for title, rows in (("PROMPT", prompts), ("RESOURCE, FOR A MESSAGE", resources)):
         if rows:
             seat.console.result("\n")
-            seat.console.table(rows, (title, "WHAT IT IS"), squeezed=(1,))
+            if seat.console.width < NARROW:
+                seat.console.result(f"{title}\n")
+                print_pairs(seat, rows)
+            else:
+                seat.console.table(rows, (title, "WHAT IT IS"), squeezed=(1,))
 
 
 def _list_servers(seat: Seat, servers: Sequence[ServerView]) -> None:
@@ -209,7 +226,7 @@ def _show(seat: Seat, bench: Bench, which: str) -> None:
             ("claims, unchecked", call_words(one.annotations) or "none"),
         ]
         seat.console.table(rows)
-        seat.console.result(f"\n{one.description.strip()}\n\n")
+        seat.console.quote("what its server says of it", one.description.strip() or "nothing")
         seat.console.result(json.dumps(one.schema, ensure_ascii=False, indent=2) + "\n")
 
 

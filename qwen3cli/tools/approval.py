@@ -22,7 +22,8 @@ from qwen3cli.tools.private import alone, read_private, write_private
 _LIMIT = 8 << 20
 _KEPT = 64
 """Definitions of one tool that stay approved: one name may stand for several servers, in several projects."""
-_REFUSED = "The person did not allow this call."
+_REFUSED = "The user denied it."
+"""Short and plain: the smallest models repeat what they are told."""
 _FORBIDDEN = "The person's settings do not allow this tool. Do not call it again; answer without it."
 _NOBODY = "Nobody is there who could allow this call. Do not call it again; answer without it."
 
@@ -131,7 +132,7 @@ class Approval:
     def _asked(self, ask: Ask, question: Question, identity: Identity) -> Verdict:
         answer = ask(question)
         if answer.kind == "deny":
-            reason = f"{_REFUSED} The reason: {answer.reason}" if answer.reason else _REFUSED
+            reason = f"{_REFUSED} Reason: {answer.reason}" if answer.reason else _REFUSED
             return Verdict(False, reason, "person")
         self._seen[question.tool.label] = identity.parts
         if answer.kind != "once":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ MOST = 5
 """Complaints about one call: more would not help."""
 _LONGEST = 80
 _LONGEST_LIST = 300
+_HALF = re.compile("[\ud800-\udfff]")
 
 _NAMES = {"object": "an object", "array": "an array", "integer": "a whole number", "null": "null"}
 _BOUNDS: Mapping[str, str] = {
@@ -52,6 +54,14 @@ class Fault:
 def complaint(fault: Fault) -> str:
     """The sentence about one fault."""
     return f"{_place(fault.path)} {_clause(fault)}."
+
+
+def halves(value: Any) -> list[str]:
+    """What is wrong with a value that has half a character in it, which JSON can escape and UTF-8 cannot write."""
+    half = _HALF.search(json.dumps(value, ensure_ascii=False))
+    return (
+        [f"The arguments have half a character in them, \\u{ord(half[0]):x}; write it whole."] if half else []
+    )
 
 
 def _clause(fault: Fault) -> str:

@@ -21,6 +21,7 @@ from qwen3cli.tools.approval import Approval
 from qwen3cli.tools.audit import Audit
 from qwen3cli.tools.calls import Call, Host, Means
 from qwen3cli.tools.catalogue import Catalogue, Known, named, rendered
+from qwen3cli.tools.complaints import halves
 from qwen3cli.tools.hooks import HookedCall, Hooks
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.results import Count, Results
@@ -247,7 +248,8 @@ class Toolbox:
 
     def _complaint(self, known: Known, arguments: Mapping[str, Any]) -> str:
         """What to tell the model about arguments that are not valid."""
-        complaints = self._validation.complaints(known.remote.schema, arguments)
+        # Before any schema: no server could be told of it, and the attempt would end the connection.
+        complaints = halves(arguments) or self._validation.complaints(known.remote.schema, arguments)
         if not complaints:
             return ""
         self._use([known.label])

@@ -88,13 +88,16 @@ def test_a_denial_and_its_reason_reach_the_model(home: Path) -> None:
         terminal.wait("[d]eny [REASON]:")
         terminal.type("\r")
         terminal.wait("Type o, s, a, or d")
-        terminal.type("d ask me tomorrow\r")
+        terminal.type("d too dear\r")
+        terminal.wait("Paris: The user denied it. Reason: too dear")
         terminal.wait(lambda text: text.count(PROMPT) == 2)
-        terminal.type("/tools\r")
-        terminal.wait("weather.get_weather")
-    (decided,) = [one for one in records(home) if one.get("event") == "decided"]
-    assert decided["decision"] == "denied"
-    assert "ask me tomorrow" in decided["reason"]
+        terminal.type(f"{QUESTION.replace('Paris', 'Oslo')} /no_think\r")
+        terminal.wait(lambda text: text.count("[d]eny [REASON]:") == 3)
+        terminal.type("no\r")
+        terminal.wait("Oslo: The user denied it.")
+    decided = [one for one in records(home) if one.get("event") == "decided"]
+    assert [one["decision"] for one in decided] == ["denied", "denied"]
+    assert "too dear" in decided[0]["reason"]
 
 
 def test_ctrl_c_at_the_question_stops_the_turn(home: Path) -> None:

@@ -146,11 +146,21 @@ def test_all_that_servers_offer_is_listed(room: Room, line: str) -> None:
     assert "@web:http://x/y" in text
 
 
+def test_a_narrow_window_has_two_lines_for_each(bench: FakeBench) -> None:
+    room = Room(columns=40)
+    room.desk.bench = bench
+    text = room.run("/tools") + room.run("/help tools")
+    assert "- git.push (1,234 tokens)\n    Does ␛[2J things. In two lines.\n" in text
+    assert "RESOURCE, FOR A MESSAGE\n@git:log://一/b\n    a note\n" in text
+    assert "@SERVER:URI\n    in a message" in text
+    assert all(len(line) < 40 for line in text.splitlines())
+
+
 def test_a_tool_is_shown_whole(room: Room) -> None:
     text = room.run("/tools show git.push")
     assert "disabled or denied" in text
     assert "readOnlyHint" in text
-    assert "␛[2J things.\nIn two lines." in text
+    assert "\n  Does ␛[2J things.\n  In two lines.\n" in text
     assert '"type": "object"' in text
     assert room.run("/tools show push").startswith("tool")
     with pytest.raises(UsageError, match="no tool `git`"):

@@ -192,6 +192,7 @@ def test_settings_or_yes_decide_without_asking(make: Make, settings: ToolSetting
         (ToolCall("add", {"a": 2}), "not run, for its arguments are not valid. The arguments lack `b`."),
         (ToolCall("add", {"a": "2", "b": 3}), '`a` must be a whole number, but is a string: "2".'),
         (ToolCall("add", {"a": 2, "b": 3, "c": 4}), "The arguments have `c`"),
+        (ToolCall("now", {"\ud83d": 1}), "half a character in them, \\ud83d"),
     ],
 )
 def test_a_call_that_cannot_be_is_told_to_the_model_and_asks_nobody(
