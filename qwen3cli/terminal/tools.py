@@ -37,9 +37,11 @@ def run_tools(seat: Seat, rest: str) -> None:
     if bench is None:
         seat.console.talk(_NONE)
         return
-    bench.wait()
     verb, _, which = rest.partition(" ")
     which = which.strip()
+    if verb != "reconnect":
+        # Whoever wants a server started again has waited for it long enough.
+        bench.wait()
     if verb in ("", "list") and not which:
         _list(seat, bench)
         return
