@@ -52,10 +52,22 @@ def _if_readable(rule: Rule) -> Rule:
     return guarded
 
 
+def _beside_a_list(rule: Rule) -> Rule:
+    """`additionalItems`, which means nothing unless `items` is a list; the library fails where that is a boolean."""
+
+    def guarded(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        if isinstance(schema.get("items"), list):
+            yield from rule(validator, value, instance, schema) or ()
+
+    return guarded
+
+
 def _lenient(kind: Any) -> Any:
     """The validator of an edition, which patterns of other dialects do not stop."""
     names = ("pattern", "patternProperties", "additionalProperties", "unevaluatedProperties")
     rules = {name: _if_readable(kind.VALIDATORS[name]) for name in names if name in kind.VALIDATORS}
+    if "additionalItems" in kind.VALIDATORS:
+        rules["additionalItems"] = _beside_a_list(kind.VALIDATORS["additionalItems"])
     return cast("Any", validators).extend(kind, rules)
 
 

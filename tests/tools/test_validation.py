@@ -15,6 +15,7 @@ import pytest
 
 from qwen3cli.tools import validation as module
 from qwen3cli.tools.validation import Validation
+from tests.tools.random_schemas import URIS
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,13 @@ PLACE = {"type": "object", "properties": {"city": {"type": "string"}}, "required
             ['`s` must have at most 1 characters, but is "' + "x" * 78 + "…."],
         ),
         (of(s={"format": "date"}), {"s": "tomorrow"}, []),
+        # The library itself fails here, which would end the child.
+        ({"$schema": URIS[7], **of(l={"items": True, "additionalItems": False})}, {"l": [1]}, []),
+        (
+            {"$schema": URIS[7], **of(l={"items": [True], "additionalItems": False})},
+            {"l": [1, 2]},
+            ["`l` does not fit: Additional items are not allowed (2 was unexpected)."],
+        ),
         (
             of(t={"dependentRequired": {"a": ["b"]}}),
             {"t": {"a": 1}},
