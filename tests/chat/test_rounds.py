@@ -125,7 +125,7 @@ def test_the_order_of_arguments_makes_no_other_call_and_their_types_do() -> None
     other = ToolCall("now", {"a": True, "b": {"c": 2, "d": 3}})
     tools = failing(one)
     turn(tools, calls(one), calls(same), calls(other), [ended()])
-    assert [call.arguments["a"] for call in tools.calls] == [1, True]
+    assert [repr(call.arguments["a"]) for call in tools.calls] == ["1", "True"]
     assert other == one, "which is why they are not simply compared"
 
 

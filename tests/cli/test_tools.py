@@ -185,8 +185,9 @@ def test_a_resource_is_part_of_the_message(home: Path, qwen3: Run) -> None:
             terminal.wait(lambda _: len(_counts(terminal)) == 1)
             counts += _counts(terminal)
         without, attached, in_chinese, said = counts
-    assert min(attached, in_chinese) > without + 10
-    assert said < attached
+    # Named alone it takes tokens, too: what counts is what was below.
+    assert min(attached, in_chinese) > said + 8
+    assert said > without
     # Where nobody has typed it, it is text: in what a server's prompt says, or in a pipe.
     options = ("--tools", "--stats", "--max-tokens", "4")
     done = qwen3("chat", "demo", *options, input="@nobody:note://greeting", env=env(home))

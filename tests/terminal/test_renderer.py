@@ -154,7 +154,8 @@ def test_tools_are_shown_compactly_on_stderr() -> None:
     assert "→ weather" in err
     assert all(len(line) < 80 for line in err.splitlines())
     assert "← 12 °C rain 12 °C rain" in err
-    assert "failed: no net" in play([ToolReturned(ToolResult("weather", "no net", is_error=True))])[1]
+    for content in ("no net", "Error: no net"):
+        assert "failed: no net" in play([ToolReturned(ToolResult("weather", content, is_error=True))])[1]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,9 @@ class FakeBench:
         self.said = [
             Message("user", "first"),
             Message("assistant", "then"),
-            Message("user", "got it\nnote: all is well\n" + "x\u00a0" * 90),
+            Message(
+                "user", "got it\nnote: all is well\n" + "x\u00a0" * 90 + "\n" + "\t" * 9 + "      note: tabs"
+            ),
         ]
 
     def wait(self) -> None:
@@ -95,7 +97,7 @@ class FakeBench:
 
     def prompts(self) -> Sequence[Prompt]:
         both = (Argument("one"), Argument("two", required=False))
-        return [Prompt("git", "sum", arguments=both), Prompt("git", "bad\x1b name")]
+        return [Prompt("git", "sum", arguments=both), Prompt("git", "bad\x1b"), Prompt("git", "two words")]
 
     known_prompts = prompts
 
@@ -256,6 +258,7 @@ def test_what_a_prompt_says_is_shown_whole_and_cannot_look_like_ours(room: Room)
     own = [line for line in text.splitlines() if not line.startswith("  ")]
     assert all(line.startswith("git, ") for line in own)
     assert all(len(line) < 80 for line in text.splitlines())
+    assert "\t" not in text
 
 
 def test_a_prompt_that_is_not_answered_leaves_nothing_behind(bench: FakeBench) -> None:
