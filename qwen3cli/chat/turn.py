@@ -158,7 +158,8 @@ class _Loop:
                 finish = yield from self._run_tools(self._tools, reply.calls, ended)
                 finish = finish or self._stopped_at(self._tools, number)
                 if finish == "stop" and not self._failed.hopeless:
-                    yield Notice(f"the model has called tools in {number} rounds without an answer; stopped")
+                    rounds = "1 round" if number == 1 else f"{number} rounds"
+                    yield Notice(f"the model has called tools in {rounds} without an answer; stopped")
             if finish is not None:
                 yield TurnEnded(finish, self._total)
                 return

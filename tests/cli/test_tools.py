@@ -71,14 +71,22 @@ def test_a_call_is_asked_for_runs_and_its_result_is_used(home: Path) -> None:
         terminal.wait(lambda text: text.count(ANSWER) == 2)
         terminal.type("\x04")
         assert terminal.end() == 0
+    (home / "config.toml").write_text("[tools]\nrounds = 1\n", encoding="utf-8")
     with chatting(home) as terminal:
-        terminal.type(f"{QUESTION}\r")
-        screen = terminal.wait(ANSWER)
-        assert "[d]eny" not in screen
+        for number, (said, then) in enumerate(
+            (("y\r", ANSWER), ("n\r", "called tools in 1 round without an answer"), ("\x03", "interrupted")),
+            1,
+        ):
+            terminal.type(f"{QUESTION}\r")
+            terminal.wait(lambda text, wanted=number: text.count("Go on? [y/N]") == wanted)
+            terminal.type(said)
+            terminal.wait(lambda text, wanted=number: text.count(PROMPT) == wanted + 1)
+            assert then in terminal.text
+        assert "[d]eny" not in terminal.text
     assert [one["by"] for one in records(home) if one.get("event") == "decided"] == [
         "person",
         "person, always",
-        "always",
+        *["always"] * 3,
     ]
 
 
