@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("name", "arguments"), CALLS)
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", TEXTS, ids=[ascii(plain(text)) for text in TEXTS])
 def test_every_method_answers_as_on_plain_text(text: Traced, name: str, arguments: tuple[Any, ...]):
     original = plain(text)
     try:
