@@ -1,4 +1,4 @@
-"""One server from start to end: connecting, with a second try; its tools; what becomes of it. For the host's loop.
+"""One server from start to end: connecting, with a second try, and what becomes of it. For the host's loop.
 
 Knows nothing of threads, of what is asked of the server and of who may ask.
 """
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qwen3cli.errors import QwenError, ToolsFailed
 from qwen3cli.tools.attempts import Try, World
-from qwen3cli.tools.failures import NoUse, ServerEnded, Trouble, WantsLogin, brief, leaves, understood
-from qwen3cli.tools.kinds import RemoteTool, ServerConfig
-from qwen3cli.tools.listing import changes, list_tools
+from qwen3cli.tools.failures import NoUse, ServerEnded, Trouble, WantsLogin, leaves, understood
+from qwen3cli.tools.inventory import Inventory
+from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.offers import ServerStatus, State
+from qwen3cli.tools.owed import Owed
 from qwen3cli.tools.server_log import ServerLog
 from qwen3cli.tools.sieve import Sieve
 from qwen3cli.tools.threads import in_thread
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     import mcp_types
     from mcp import Client
 
-_SETTLE_S: Final = 0.2
-"""A server that changes its tools again and again is asked for them this often at most."""
 _LISTING_S: Final = 60.0
+_LOST_S: Final = 2.0
+_NOT_OFFERED: Final = ("sampling/createMessage", "roots/list")
+_ELICIT: Final = "elicitation/create"
 _NOTE: Final = 2000
 
 
@@ -38,34 +40,42 @@ class Connection:
 
     def __init__(self, config: ServerConfig, world: World) -> None:
         self.config = config
-        self.tools: list[RemoteTool] = []
         self.client: Client | None = None
         self.trouble = Trouble()
         self.busy = 0
         self.calls = 0
         """Of the requests that are under way, those that call a tool: only these may ask the person something."""
         self.log = ServerLog(world.folder / "logs" / f"{config.name}.log")
+        self.inventory = Inventory(config, self.log)
         self._world = world
         self._state: State = "stopped"
         self._reason = ""
         self._protocol = ""
         self._began = self._seconds = 0.0
         self._legacy = config.transport == "sse"
-        self._dropped: dict[str, str] = {}
+        self._ended = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._settled = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._renewing = asyncio.Lock()
 
     @property
     def reason(self) -> str:
         """Why it is not ready."""
         return self._reason
 
+    def is_over(self, client: Client) -> bool:
+        """Whether a connection that was made has come to its end, or is about to."""
+        return self.client is not client or self._ended.is_set()
+
+    def tell(self, line: str) -> None:
+        """News for the person."""
+        self._world.tell(line)
+
     def status(self) -> ServerStatus:
         """How it is."""
         lines = () if self._state == "ready" else self.log.lines()
-        name, tools = self.config.name, len(self.tools)
+        name, tools = self.config.name, len(self.inventory.tools)
         return ServerStatus(
             name, self._state, self._protocol, tools, self._reason, lines, self.log.path, self._seconds
         )
@@ -85,7 +95,9 @@ class Connection:
 
     async def connected(self) -> Client:
         """The connection, made anew if it is gone."""
-        self.start()
+        async with self._renewing:
+            # One that is about to end is of no use.
+            self.start()
         await self.settled()
         if self.client is None:
             raise ToolsFailed(self._reason or f"the server `{self.config.name}` is not running")
@@ -95,6 +107,18 @@ class Connection:
         """Wait for the end of a connection that is about to end."""
         if self._life is not None:
             await asyncio.wait([self._life], timeout=5)
+
+    async def renew(self, client: Client) -> None:
+        """End a connection whose session is lost, unless somebody else has done that meanwhile.
+
+        Other requests in it are about to hear the same, and may be repeated only when they have.
+        """
+        async with self._renewing:
+            deadline = time.monotonic() + _LOST_S
+            while self.busy and self.client is client and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            if self.client is client:
+                await self.close()
 
     async def close(self) -> None:
         """End the connection and the server."""
@@ -121,7 +145,7 @@ class Connection:
                     break
         finally:
             self.client = None
-            self._bury(failure)
+            self._bury(None if closing.is_set() else failure)
             settled.set()
 
     def _may_log_in(self) -> bool:
@@ -144,7 +168,7 @@ class Connection:
 
     async def _serve(self, one: Try, closing: asyncio.Event) -> QwenError | None:
         """One connection from start to end; why it failed or ended, None where we ended it."""
-        self.trouble = one.trouble
+        self.trouble, self._ended = one.trouble, one.ended
         self.log.begin(f"starting {self.config.command or self.config.url}")
         try:
             await self._session(one, closing)
@@ -152,7 +176,7 @@ class Connection:
             # Groups hold what happened in several tasks; an end from outside is no failure of the server.
             if not all(isinstance(inner, Exception) for inner in leaves(error)):
                 raise
-            return understood(self.config.name, error, one.trouble)
+            return None if closing.is_set() else understood(self.config.name, error, one.trouble)
         if closing.is_set():
             return None
         error = ServerEnded(f"the server `{self.config.name}` closed the connection")
@@ -176,20 +200,31 @@ class Connection:
             open_url = self._world.open_url if one.login else None
             access = Access(self._world.folder / "tokens", open_url, waiting)
             async with self._client(one, access) as client:
-                tools = await self._list(client)
+                await self.inventory.take(client)
                 limit.deadline = math.inf
-                self._ready(client, tools, one)
+                self._ready(client, one)
                 await self._until_over(client, one.ended, closing)
 
     def _client(self, one: Try, access: Access) -> Client:
         from mcp import Client
         from mcp_types import Implementation
 
-        def sieve(stream: Any) -> Sieve:
-            return Sieve(stream, lambda: client.session.protocol_version, self._dropped, one.ended.set)
+        def version() -> str | None:
+            # There is no session before its first message, and a server may speak unasked.
+            with suppress(RuntimeError):
+                return client.session.protocol_version
+            return None
 
+        def sieve(stream: Any, owed: Owed) -> Sieve:
+            def hear(message: Any) -> None:
+                owed.hear(message)
+                self._refuse(message)
+
+            return Sieve(stream, version, lambda: self.inventory.left_out, hear, one.ended.set)
+
+        exit_s = self._world.patience.exit_s
         client = Client(
-            streams(self.config, self.log, one.trouble, access, sieve),
+            streams(self.config, self.log, one.trouble, access, sieve, exit_s),
             mode="legacy" if one.legacy else "auto",
             read_timeout_seconds=min(self.config.timeout_s, _LISTING_S),
             elicitation_callback=self._elicited if self._world.questions.possible else None,
@@ -199,75 +234,38 @@ class Connection:
         )
         return client
 
-    def _ready(self, client: Client, tools: list[RemoteTool], one: Try) -> None:
+    def _ready(self, client: Client, one: Try) -> None:
         self._state, self._protocol = "ready", client.protocol_version
         self._legacy = self._legacy or one.legacy
         self._seconds = time.monotonic() - self._began
-        if self.tools and (what := changes(self.tools, tools)):
-            self._world.tell(f"the server `{self.config.name}` has other tools than before: {what}")
-        self.tools, self.client = tools, client
+        self.client = client
         self._settled.set()
 
     async def _until_over(self, client: Client, ended: asyncio.Event, closing: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         ends = [loop.create_task(ended.wait()), loop.create_task(closing.wait())]
-        others = [loop.create_task(self._listen(client)), loop.create_task(self._relist(client))]
+        following = loop.create_task(self.inventory.follow(client))
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (*ends, *others):
+            for task in (*ends, following):
                 task.cancel()
-            await asyncio.gather(*ends, *others, return_exceptions=True)
+            await asyncio.wait([*ends, following])
 
-    async def _list(self, client: Client) -> list[RemoteTool]:
-        known = dict(self._dropped)
-        self._dropped.clear()
-        tools = await list_tools(client, self.config, self._world.tell)
-        for name, reason in self._dropped.items():
-            if known.get(name) != reason:
-                shown = ascii(name)[1:-1][:80]
-                self._world.tell(
-                    f"the tool `{shown}` of the server `{self.config.name}` is left out: {reason}"
-                )
-        return tools
+    def _refuse(self, message: Any) -> None:
+        """Make a request for what we do not offer one that nobody knows.
 
-    async def _listen(self, client: Client) -> None:
-        """Hear of changes in the newer protocol, where one has to ask for that."""
-        from mcp.client.subscriptions import ListenNotSupportedError
-
-        tools = client.server_capabilities.tools
-        if tools is None or not tools.list_changed:
-            return
-        with suppress(ListenNotSupportedError):
-            try:
-                async with client.listen(tools_list_changed=True) as changed:
-                    async for _ in changed:
-                        self._changed.set()
-            except ListenNotSupportedError:
-                raise
-            except Exception as error:
-                self.log.note(f"changes of its tools are no longer heard of: {brief(error)}")
-
-    async def _relist(self, client: Client) -> None:
-        """List the tools again whenever they changed, not more often than is of use."""
-        while True:
-            await self._changed.wait()
-            await asyncio.sleep(_SETTLE_S)
-            self._changed.clear()
-            try:
-                tools = await self._list(client)
-            except Exception as error:
-                self.log.note(f"its tools could not be listed again: {brief(error)}")
-                continue
-            if what := changes(self.tools, tools):
-                self._world.tell(f"the server `{self.config.name}` has changed its tools: {what}")
-            self.tools = tools
+        The SDK would call it invalid; the protocols that have such requests want to hear that there is no such method.
+        """
+        method = getattr(getattr(message, "message", None), "method", None)
+        if method in _NOT_OFFERED or (method == _ELICIT and not self._world.questions.possible):
+            message.message.method = f"{method} (not offered)"
 
     async def _notified(self, message: Any) -> None:
         import mcp_types
 
         if isinstance(message, mcp_types.ToolListChangedNotification):
-            self._changed.set()
+            self.inventory.note_change()
 
     async def _logged(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
         self.log.note(f"{params.level}: {params.data}"[:_NOTE])
@@ -275,11 +273,8 @@ class Connection:
     async def _elicited(
         self, context: Any, params: mcp_types.ElicitRequestParams
     ) -> mcp_types.ElicitResult | mcp_types.ErrorData:
-        import mcp_types
-
-        if not self.calls:
-            return mcp_types.ElicitResult(action="decline")
-        return await self._world.questions.put(self.config.name, params)
+        # Asked again when it is its turn: a server may ask much at once, and end the call meanwhile.
+        return await self._world.questions.put(self.config.name, params, lambda: self.calls > 0)
 
 
 def _load() -> None:

@@ -33,11 +33,18 @@ class Questions:
         """Whether there is somebody to ask."""
         return self._elicit is not None
 
-    async def put(self, server: str, params: mcp_types.ElicitRequestParams) -> mcp_types.ElicitResult:
-        """Ask, and say what came of it: an answer, a refusal, or that the person stopped everything."""
+    async def put(
+        self, server: str, params: mcp_types.ElicitRequestParams, still: Callable[[], bool]
+    ) -> mcp_types.ElicitResult:
+        """Ask, and say what came of it: an answer, a refusal, or that the person stopped everything.
+
+        `still` says whether the call still runs that a question belongs to, when its turn has come.
+        """
         import mcp_types
 
         async with self._turn:
+            if not still():
+                return mcp_types.ElicitResult(action="decline")
             try:
                 sound_message(params.message)
                 if isinstance(params, mcp_types.ElicitRequestURLParams):

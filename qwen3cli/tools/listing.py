@@ -8,40 +8,47 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qwen3cli.tools.content import tool_of, wanted
 from qwen3cli.tools.kinds import RemoteTool, ServerConfig
+from qwen3cli.tools.sieve import MOST
 
 if TYPE_CHECKING:
     from mcp import Client
 
 _PAGES: Final = 100
-_TOOLS: Final = 1000
 _NAMED: Final = 10
 
 
-async def list_tools(client: Client, config: ServerConfig, tell: Callable[[str], None]) -> list[RemoteTool]:
-    """The tools that the server offers and mcp.json lets through."""
+async def list_tools(client: Client, config: ServerConfig) -> tuple[list[RemoteTool], list[str]]:
+    """The tools that the server offers and mcp.json lets through, and what is to be said of the list."""
     if client.server_capabilities.tools is None:
-        return []
-    found = await list_all(partial(client.list_tools, cache_mode="refresh"), "tools")
+        return [], []
+    remarks: list[str] = []
+    found = await list_all(
+        partial(client.list_tools, cache_mode="refresh"), "tools", config.name, remarks.append
+    )
     tools: dict[str, RemoteTool] = {}
     for tool in found:
         tools.setdefault(tool.name, tool_of(config, tool))
     if len(tools) < len(found):
-        tell(f"the server `{config.name}` lists tools twice; the first of each name counts")
-    if len(tools) > _TOOLS:
-        tell(f"the server `{config.name}` has {len(tools):,} tools; the first {_TOOLS:,} are offered")
-    return wanted(config, list(tools.values())[:_TOOLS])
+        remarks.append(f"the server `{config.name}` lists tools twice; the first of each name counts")
+    return wanted(config, tools.values()), remarks
 
 
-async def list_all(page: Callable[..., Awaitable[Any]], field: str) -> list[Any]:
-    """Everything that the pages of a list hold; a list without end is cut."""
+async def list_all(
+    page: Callable[..., Awaitable[Any]], field: str, server: str, tell: Callable[[str], None]
+) -> list[Any]:
+    """Everything that the pages of a list hold; a list that is too long, or without end, is cut, which is told."""
     found: list[Any] = []
     cursor: str | None = None
     for _ in range(_PAGES):
         answer = await page(cursor=cursor)
         found.extend(getattr(answer, field))
         cursor = answer.next_cursor
+        if len(found) > MOST:
+            tell(f"the server `{server}` has more than {MOST:,} {field}; the first {MOST:,} are offered")
+            return found[:MOST]
         if not cursor:
-            break
+            return found
+    tell(f"the list of {field} of the server `{server}` does not end after {_PAGES} pages; it is cut there")
     return found
 
 

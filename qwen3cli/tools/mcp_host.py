@@ -28,6 +28,7 @@ from qwen3cli.tools.offers import Elicit, Patience, RemotePrompt, RemoteResource
 _LOOK_S: Final = 0.05
 """How often a waiting thread looks whether it was told to stop."""
 _CLOSE_S: Final = 4.5
+_LAST_S: Final = 0.2
 _LIST_S: Final = 15.0
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class McpHost:
             tool
             for connection in self._connections.values()
             if connection.status().state in ("ready", "stopped")
-            for tool in list(connection.tools)
+            for tool in list(connection.inventory.tools)
         ]
 
     def call(
@@ -115,16 +116,22 @@ class McpHost:
         with suppress(IndexError):
             while True:
                 found.append(self._news.popleft())
-        return found
+        return found + [
+            line for connection in self._connections.values() for line in connection.inventory.news()
+        ]
 
-    def reconnect(self, name: str) -> None:
-        """End one server and start it again; `status` tells what came of it."""
+    def reconnect(self, name: str, *, settle: bool = True) -> None:
+        """End one server and start it again; `status` tells what came of it.
+
+        Without `settle` this returns once it starts, for whoever has something to do meanwhile: `wait` waits.
+        """
         connection = self._connection(name)
 
         async def again() -> None:
             await connection.close()
             connection.start()
-            await connection.settled()
+            if settle:
+                await connection.settled()
 
         self._ask(again())
 
@@ -223,5 +230,11 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
+        # Whoever did not end in time is told, for Python complains at the terminal of tasks that it finds unfinished.
+        late = asyncio.all_tasks(loop)
+        for task in late:
+            task.cancel()
+        if late:
+            loop.run_until_complete(asyncio.wait(late, timeout=_LAST_S))
     finally:
         loop.close()

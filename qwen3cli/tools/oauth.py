@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthToken
 
 _LOGIN_S: Final = 300.0
+_AGAIN_S: Final = 60.0
+"""Whoever has just logged in for the same is not asked again."""
 _RECORD: Final = 1 << 18
 _REQUEST: Final = 1 << 14
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -106,17 +109,23 @@ class Listener:
 
     def __init__(self) -> None:
         self._came: asyncio.Future[AuthorizationCodeResult] | None = None
+        self._state: str | None = None
+        self._guests: set[asyncio.StreamWriter] = set()
 
-    def expect(self) -> None:
-        """From now on a browser may come."""
+    def expect(self, url: str) -> None:
+        """From now on a browser may come, that was at `url`."""
+        self._state = parse_qs(urlsplit(url).query).get("state", [None])[0]
         self._came = asyncio.get_running_loop().create_future()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request; only that for the callback counts."""
+        self._guests.add(writer)
         try:
             line = await asyncio.wait_for(reader.readline(), 10.0)
             target = urlsplit(line.decode(errors="replace").split(" ")[1])
-            ours = target.path == "/callback"
+            query = parse_qs(target.query)
+            # Any page that a browser shows can make it come here, but knows nothing of this login.
+            ours = target.path == "/callback" and query.get("state", [None])[0] == self._state
             page = _PAGE if ours else ""
             head = (
                 f"HTTP/1.1 {200 if ours else 404} -\r\nContent-Type: text/html\r\nContent-Length: {len(page)}"
@@ -124,10 +133,16 @@ class Listener:
             writer.write(f"{head}\r\nConnection: close\r\n\r\n{page}".encode())
             await writer.drain()
             if ours and self._came is not None and not self._came.done():
-                self._settle(self._came, parse_qs(target.query))
+                self._settle(self._came, query)
         except (OSError, ValueError, IndexError, asyncio.TimeoutError):
             return
         finally:
+            self._guests.discard(writer)
+            writer.close()
+
+    def dismiss(self) -> None:
+        """Let go of those who came and said nothing: browsers keep connections that they may never use."""
+        for writer in self._guests:
             writer.close()
 
     @staticmethod
@@ -161,17 +176,26 @@ async def login(
     server, tokens.registered = await _listen(listener, await tokens.get_client_info())
     port = server.sockets[0].getsockname()[1]
 
+    asked: dict[str, float] = {}
+
     async def show(url: str) -> None:
         check_login_url(config.name, url)
+        scope, now = parse_qs(urlsplit(url).query).get("scope", [""])[0], time.monotonic()
+        if now - asked.get(scope, -math.inf) < _AGAIN_S:
+            raise NoUse(f"the server `{config.name}` does not take the login that was just made")
+        asked[scope] = now
         waiting()
-        listener.expect()
+        listener.expect(url)
         await in_thread(lambda: open_url(url))
 
-    async with server:
+    try:
         provider = _provider(config, tokens, f"http://127.0.0.1:{port}/callback")
         provider.context.redirect_handler = show
         provider.context.callback_handler = listener.wait
         yield provider
+    finally:
+        server.close()
+        listener.dismiss()
 
 
 def remembered(config: ServerConfig, folder: Path) -> OAuthClientProvider | None:
@@ -219,8 +243,13 @@ async def _listen(
     return await asyncio.start_server(listener.serve, "127.0.0.1", 0, limit=_REQUEST), False
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether a name or an address is this machine's own, which nobody between can read."""
+    return host in _LOOPBACK
+
+
 def check_login_url(name: str, url: str) -> None:
     """Raises `NoUse` for a URL that no login may lead to."""
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise NoUse(f"the server `{name}` wants a login at a URL that is not https: {url}")

@@ -66,10 +66,12 @@ class RemoteResource:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long starting may take: the first try, and the second in the older protocol.
+    """How long starting may take: the first try, and the second in the older protocol; and how long ending may.
 
-    With the ends of both, which take up to 1.5 seconds, that is 30 seconds.
+    A server that has not ended `exit_s` after its stdin closed is told to, and killed a second later. With the ends of
+    both tries that is 30 seconds for one that hears nothing.
     """
 
-    start_s: float = 18.0
-    retry_s: float = 9.0
+    start_s: float = 17.0
+    retry_s: float = 8.0
+    exit_s: float = 1.5

@@ -12,13 +12,13 @@ from qwen3cli.errors import QwenError, ToolsFailed
 from qwen3cli.tools.connection import Connection
 from qwen3cli.tools.content import message_text, prompt_of, resource_block, resource_of, result_of
 from qwen3cli.tools.failures import (
-    CLOSED,
-    TIMED_OUT,
     ServerEnded,
     ServerRefused,
     brief,
-    code_of,
+    is_gone,
+    is_late,
     is_session_lost,
+    speaks_itself,
     understood,
 )
 from qwen3cli.tools.kinds import RawResult, TextBlock
@@ -57,7 +57,10 @@ async def prompts(connection: Connection) -> list[RemotePrompt]:
     """The prompts that a ready server offers."""
     if connection.client is None or connection.client.server_capabilities.prompts is None:
         return []
-    found = await _asked(connection, lambda client: list_all(client.list_prompts, "prompts"), "its prompts")
+    name, tell = connection.config.name, connection.tell
+    found = await _asked(
+        connection, lambda client: list_all(client.list_prompts, "prompts", name, tell), "its prompts"
+    )
     return [prompt_of(connection.config.name, prompt) for prompt in found]
 
 
@@ -72,8 +75,9 @@ async def resources(connection: Connection) -> list[RemoteResource]:
     """The resources that a ready server offers."""
     if connection.client is None or connection.client.server_capabilities.resources is None:
         return []
+    name, tell = connection.config.name, connection.tell
     found = await _asked(
-        connection, lambda client: list_all(client.list_resources, "resources"), "its resources"
+        connection, lambda client: list_all(client.list_resources, "resources", name, tell), "its resources"
     )
     return [resource_of(connection.config.name, resource) for resource in found]
 
@@ -87,39 +91,33 @@ async def read(connection: Connection, uri: str) -> RawResult:
 
 async def _asked(connection: Connection, ask: Callable[[Client], Awaitable[T]], what: str) -> T:
     """An answer of the server, which is started first if it is gone, and afterwards if it went meanwhile."""
-    client = await connection.connected()
-    connection.busy += 1
-    try:
-        return await ask(client)
-    except Exception as error:
-        if not is_session_lost(error):
-            raise await _failure(connection, client, error, what) from None
-    finally:
-        connection.busy -= 1
-    # The server forgot the session and has not looked at the request: the only case for a second try.
-    await connection.close()
-    client = await connection.connected()
-    connection.busy += 1
-    try:
-        return await ask(client)
-    except Exception as error:
-        raise await _failure(connection, client, error, what) from None
-    finally:
-        connection.busy -= 1
+    renewed = False
+    while True:
+        client = await connection.connected()
+        connection.busy += 1
+        try:
+            return await ask(client)
+        except Exception as error:
+            # A server that forgot the session has not looked at the request: the only case for a second try.
+            if renewed or not is_session_lost(error, connection.trouble):
+                raise await _failure(connection, client, error, what) from None
+        finally:
+            connection.busy -= 1
+        await connection.renew(client)
+        renewed = True
 
 
 async def _failure(connection: Connection, client: Client, error: Exception, what: str) -> QwenError:
-    code = code_of(error)
-    if code == CLOSED or connection.client is not client:
+    if is_gone(error) or connection.is_over(client):
         return await _buried(connection, what)
-    if code == TIMED_OUT:
+    if is_late(error):
         return ToolsFailed(
             f"{what} has not answered in {connection.config.timeout_s:g} seconds",
             f"`timeout` in `{connection.config.source}` sets how long it may take",
         )
-    if code is not None and not connection.trouble.status:
-        return ServerRefused(f"{what}: {brief(error)}")
-    return understood(connection.config.name, error, connection.trouble)
+    if connection.trouble.status in (401, 403) or not speaks_itself(error):
+        return understood(connection.config.name, error, connection.trouble)
+    return ServerRefused(f"{what}: {brief(error)}")
 
 
 async def _buried(connection: Connection, what: str) -> QwenError:

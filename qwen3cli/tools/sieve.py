@@ -5,12 +5,14 @@ Knows what a list of tools looks like on the wire; why a tool was dropped is kep
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from qwen3cli.tools.failures import brief
+from qwen3cli.tools.threads import in_thread
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream
@@ -18,7 +20,46 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+MOST: Final = 1000
+"""Of tools, and of whatever else a server lists: no person and no model has use for more."""
+_LARGEST: Final = 1 << 18
+"""Characters of one tool's description with its schema, as JSON: a context has no room for more."""
 _OLDEST: Final = "2025-11-25"
+_NAMED: Final = 10
+_SHOWN: Final = 80
+
+
+class LeftOut:
+    """The tools of one list that are left out: why, for the first of them, and how many others there are."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+        self._others = self._unseen = 0
+
+    def note(self, name: str, reason: str) -> None:
+        """One more."""
+        if len(self._reasons) < _NAMED or name in self._reasons:
+            self._reasons[name] = reason
+        else:
+            self._others += 1
+
+    def note_unseen(self, count: int) -> None:
+        """So many more, which nobody has looked at."""
+        self._unseen += count
+
+    def lines(self, server: str) -> list[str]:
+        """What is to be said of it; callable while more are noted."""
+        said = [
+            f"the tool `{ascii(name)[1:-1][:_SHOWN]}` of the server `{server}` is left out: {reason}"
+            for name, reason in list(self._reasons.items())
+        ]
+        if self._others:
+            said.append(f"{self._others:,} more tools of the server `{server}` are left out for such reasons")
+        if self._unseen:
+            said.append(
+                f"the server `{server}` lists more than {MOST:,} tools at once; {self._unseen:,} are left out"
+            )
+        return said
 
 
 class Sieve:
@@ -28,12 +69,15 @@ class Sieve:
         self,
         stream: ReadStream[SessionMessage | Exception],
         version: Callable[[], str | None],
-        dropped: dict[str, str],
+        left_out: Callable[[], LeftOut],
+        hear: Callable[[SessionMessage | Exception], None],
         over: Callable[[], None],
     ) -> None:
+        """`hear` is given every message, and may raise to end the connection."""
         self._stream = stream
         self._version = version
-        self._dropped = dropped
+        self._left_out = left_out
+        self._hear = hear
         self._over = over
 
     @property
@@ -46,10 +90,12 @@ class Sieve:
         import anyio
 
         try:
-            return self._sifted(await self._stream.receive())
+            message = await self._stream.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
             self._over()
             raise
+        self._hear(message)
+        return await self._sifted(message)
 
     async def aclose(self) -> None:
         """Close the stream."""
@@ -77,17 +123,22 @@ class Sieve:
     ) -> None:
         await self.aclose()
 
-    def _sifted(self, message: SessionMessage | Exception) -> SessionMessage | Exception:
+    async def _sifted(self, message: SessionMessage | Exception) -> SessionMessage | Exception:
         result = getattr(getattr(message, "message", None), "result", None)
         if isinstance(result, dict):
             answer = cast("dict[str, Any]", result)
             if isinstance(answer.get("tools"), list):
-                self._sift(answer)
+                left_out = self._left_out()
+                # Large schemas take their time, in which other servers want to be heard.
+                await in_thread(lambda: self._sift(answer, left_out))
         return message
 
-    def _sift(self, answer: dict[str, Any]) -> None:
+    def _sift(self, answer: dict[str, Any], left_out: LeftOut) -> None:
         kept: list[Any] = []
-        for tool in cast("list[Any]", answer["tools"]):
+        tools = cast("list[Any]", answer["tools"])
+        if len(tools) > MOST:
+            left_out.note_unseen(len(tools) - MOST)
+        for tool in tools[:MOST]:
             name = str(tool.get("name")) if isinstance(tool, dict) else "(none)"  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
             reason = self._fault(name, tool, answer)
             if reason is None:
@@ -95,7 +146,7 @@ class Sieve:
                 tool.pop("outputSchema", None)
                 kept.append(tool)
             else:
-                self._dropped[name] = reason
+                left_out.note(name, reason)
         answer["tools"] = kept
 
     def _fault(self, name: str, tool: Any, answer: dict[str, Any]) -> str | None:
@@ -104,6 +155,8 @@ class Sieve:
 
         if not NAME.match(name):
             return "no model could be given its name"
+        if (size := len(json.dumps(tool))) > _LARGEST:
+            return f"its description has {size:,} characters, and at most {_LARGEST:,} are read"
         try:
             validate_server_result("tools/list", self._version() or _OLDEST, {**answer, "tools": [tool]})
         except (ValueError, RecursionError) as error:

@@ -28,22 +28,29 @@ if TYPE_CHECKING:
     from mcp.shared.message import SessionMessage
 
 _BLOCK: Final = 1 << 16
-_EXIT_S: Final = 1.5
-"""How long a server may take to end after its stdin closed; the watchdog then gives it one second more."""
+_OBITUARY_S: Final = 1.5
+"""How long a server that closed its stdout is waited for, to say how it ended."""
 _KILL_S: Final = 2.5
+"""How long the watchdog may take to end a server; it gives it one second."""
 _LOCALE: Final = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _JUNK: Final = 200
+"""Characters of a line that is no message which go to the log."""
+_JUNK_LINES: Final = 20
+"""Such lines of one block which go to the log: a flood of them is not worth the disk's time."""
 
 
 class Server:
     """A running process and its pipes."""
 
-    def __init__(self, process: asyncio.subprocess.Process, leash: int, log: ServerLog) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, leash: int, log: ServerLog, exit_s: float
+    ) -> None:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
         self._process = process
         self._leash: int | None = leash
         self._log = log
+        self._exit_s = exit_s
         self._ending = False
 
     async def read(self, inbox: MemoryObjectSendStream[SessionMessage | Exception], trouble: Trouble) -> None:
@@ -54,11 +61,22 @@ class Server:
         async with inbox:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
                 while block := await self.stdout.read(_BLOCK):
+                    junk: list[str] = []
                     for line in lines.feed(block):
-                        if (message := message_of(line, self._log)) is not None:
+                        message = message_of(line)
+                        if isinstance(message, str):
+                            junk.append(message)
+                        elif message is not None:
                             await inbox.send(message)
+                    self._note(junk)
                 if not self._ending:
                     trouble.ended = await self._obituary()
+
+    def _note(self, junk: list[str]) -> None:
+        for line in junk[:_JUNK_LINES]:
+            self._log.note(f"not a message on stdout: {line}")
+        if len(junk) > _JUNK_LINES:
+            self._log.note(f"{len(junk) - _JUNK_LINES:,} more such lines")
 
     async def write(self, outbox: MemoryObjectReceiveStream[SessionMessage]) -> None:
         """Hand the server what is to be said; a closed pipe is noticed where its lines are read."""
@@ -75,7 +93,7 @@ class Server:
             self._log.write(block)
 
     async def _obituary(self) -> str:
-        await self._ended_within(_EXIT_S)
+        await self._ended_within(_OBITUARY_S)
         code = self._process.returncode
         if code is None:
             return "closed its output"
@@ -90,7 +108,7 @@ class Server:
         self._ending = True
         with suppress(OSError):
             self.stdin.close()
-        if not await self._ended_within(_EXIT_S):
+        if not await self._ended_within(self._exit_s):
             self.let_go()
             if not await self._ended_within(_KILL_S):
                 with suppress(ProcessLookupError):
@@ -119,12 +137,12 @@ class Server:
 
 @asynccontextmanager
 async def stdio_streams(
-    config: ServerConfig, log: ServerLog, trouble: Trouble
+    config: ServerConfig, log: ServerLog, trouble: Trouble, exit_s: float
 ) -> AsyncGenerator[TransportStreams]:
-    """Run the server for as long as the block lasts."""
+    """Run the server for as long as the block lasts; it has `exit_s` to end by itself."""
     import anyio
 
-    server = await launch(config, log)
+    server = await launch(config, log, exit_s)
     inbox, read_stream = anyio.create_memory_object_stream["SessionMessage | Exception"](0)
     write_stream, outbox = anyio.create_memory_object_stream["SessionMessage"](0)
     async with anyio.create_task_group() as tasks:
@@ -143,7 +161,7 @@ async def stdio_streams(
         await stream.aclose()
 
 
-async def launch(config: ServerConfig, log: ServerLog) -> Server:
+async def launch(config: ServerConfig, log: ServerLog, exit_s: float) -> Server:
     """Start the process; raises `NoUse` if there is no such command or folder."""
     environ = environment(config)
     folder = config.cwd or Path.cwd()
@@ -171,7 +189,7 @@ async def launch(config: ServerConfig, log: ServerLog) -> Server:
         raise NoUse(f"the server `{config.name}` cannot be started: {error}") from None
     finally:
         os.close(watched)
-    return Server(process, leash, log)
+    return Server(process, leash, log, exit_s)
 
 
 def environment(config: ServerConfig) -> dict[str, str]:
@@ -189,8 +207,8 @@ def is_there(command: str, folder: Path, path: str | None) -> bool:
     return shutil.which(command, path=path) is not None
 
 
-def message_of(line: bytes | TooLong, log: ServerLog) -> SessionMessage | None:
-    """What a line says; what cannot be read becomes an error for whoever waits for it, or a line of the log."""
+def message_of(line: bytes | TooLong) -> SessionMessage | str | None:
+    """What a line says; what cannot be read becomes an error for whoever waits for it, or its beginning is given."""
     from mcp.shared.message import SessionMessage
     from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
@@ -198,6 +216,9 @@ def message_of(line: bytes | TooLong, log: ServerLog) -> SessionMessage | None:
         reason = f"the answer has {line.size:,} bytes, and at most {LIMIT:,} are read"
     elif not line.strip():
         return None
+    elif not line.lstrip().startswith(b"{"):
+        # Tried first, for it costs a hundredth of what the SDK's refusal does.
+        return _beginning(line)
     else:
         try:
             return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
@@ -205,9 +226,11 @@ def message_of(line: bytes | TooLong, log: ServerLog) -> SessionMessage | None:
             reason = "the answer is not valid JSON-RPC"
     number = answered(line)
     if number is None:
-        head = line.head if isinstance(line, TooLong) else line
-        log.note(f"not a message on stdout: {head[:_JUNK].decode(errors='replace')}")
-        return None
+        return _beginning(line.head if isinstance(line, TooLong) else line)
     return SessionMessage(
         JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=PARSE_ERROR, message=reason))
     )
+
+
+def _beginning(line: bytes) -> str:
+    return line[:_JUNK].decode(errors="replace").rstrip("\r")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qwen3cli.tools.failures import Trouble
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.oauth import login, remembered
+from qwen3cli.tools.owed import Outlet, Owed
 from qwen3cli.tools.server_log import ServerLog
 from qwen3cli.tools.sieve import Sieve
 from qwen3cli.tools.stdio import stdio_streams
@@ -32,16 +33,22 @@ class Access:
 
 @asynccontextmanager
 async def streams(
-    config: ServerConfig, log: ServerLog, trouble: Trouble, access: Access, sieve: Callable[..., Sieve]
+    config: ServerConfig,
+    log: ServerLog,
+    trouble: Trouble,
+    access: Access,
+    sieve: Callable[..., Sieve],
+    exit_s: float,
 ) -> AsyncGenerator[TransportStreams]:
-    """Messages from the server, sifted, and to it, for as long as the block lasts."""
+    """Messages from the server, sifted, and to it, for as long as the block lasts; `exit_s` is for its end."""
+    owed = Owed(config.name)
     async with AsyncExitStack() as stack:
         if config.transport == "stdio":
-            pair = await stack.enter_async_context(stdio_streams(config, log, trouble))
+            pair = await stack.enter_async_context(stdio_streams(config, log, trouble, exit_s))
         else:
             auth = await _authentication(config, access, stack)
             pair = await stack.enter_async_context(web_streams(config, trouble, auth))
-        yield sieve(pair[0]), pair[1]
+        yield sieve(pair[0], owed), Outlet(pair[1], owed)
 
 
 async def _authentication(config: ServerConfig, access: Access, stack: AsyncExitStack) -> httpx2.Auth | None:

@@ -6,19 +6,28 @@ so headers and tokens stay there. Knows nothing of tools and of how tokens are h
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from qwen3cli.tools.failures import NoUse, Trouble
+from qwen3cli.tools.failures import NoUse, Trouble, leaves
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.lines import LIMIT
+from qwen3cli.tools.oauth import is_loopback
 
 if TYPE_CHECKING:
     import httpx2
     from mcp.client._transport import TransportStreams
 
 _CONNECT_S: Final = 15.0
+_SESSION: Final = "Mcp-Session-Id"
+_STREAMS: Final = 10
+_STREAMS_S: Final = 10.0
+"""So many streams of events are asked for in so many seconds: a server that ends each at once decides how often."""
 
 
 @asynccontextmanager
@@ -34,8 +43,16 @@ async def web_streams(
         def factory(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
             return make_client(config, trouble, auth)
 
-        async with sse_client(config.url, httpx_client_factory=factory, auth=auth) as streams:
-            yield streams
+        async with AsyncExitStack() as stack:
+            try:
+                opening = sse_client(config.url, httpx_client_factory=factory, auth=auth)
+                pair = await stack.enter_async_context(opening)
+            except BaseException as error:
+                # So the SDK puts it that the stream ended before it said where messages go.
+                if any("task_status" in str(leaf) for leaf in leaves(error)):
+                    raise NoUse(f"the server `{config.name}` ends its stream of events at once") from None
+                raise
+            yield pair
         return
     client = make_client(config, trouble, auth)
     async with (
@@ -53,6 +70,8 @@ def make_client(config: ServerConfig, trouble: Trouble, auth: httpx2.Auth | None
         # Many servers have no stream of events to GET, and say so with an error.
         if response.request.method == "POST" or config.transport == "sse":
             trouble.status = response.status_code if response.status_code >= 400 else 0
+            if trouble.status == 404 and _SESSION in response.request.headers:
+                trouble.lost = True
         packing = response.headers.get("content-encoding", "identity").strip().lower()
         if packing not in ("", "identity"):
             raise NoUse(f"the server `{config.name}` sends its answers packed, though asked not to")
@@ -65,11 +84,40 @@ def make_client(config: ServerConfig, trouble: Trouble, auth: httpx2.Auth | None
             auth=auth,
             # A call has a time limit of its own, and a stream of events may be silent for hours.
             timeout=httpx2.Timeout(_CONNECT_S, read=None),
-            event_hooks={"response": [hear]},
+            event_hooks={"request": [_Manners(config).mind], "response": [hear]},
         )
     except (ValueError, OSError, ImportError) as error:
         # A proxy or a certificate file in the environment that makes no sense; SOCKS without its library.
         raise NoUse(f"the server `{config.name}` cannot be reached: {error}") from None
+
+
+class _Manners:
+    """What a request has to keep to, whoever makes it: the SDK does as the server says."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._name = config.name
+        self._host, self._origin = urlsplit(config.url).hostname, _origin(config.url)
+        self._asked: deque[float] = deque(maxlen=_STREAMS)
+
+    async def mind(self, request: httpx2.Request) -> None:
+        """Raises `NoUse` for a place that no request may go to; waits with what comes too often."""
+        self._check_place(str(request.url))
+        if request.method == "GET" and "text/event-stream" in request.headers.get("Accept", ""):
+            now = time.monotonic()
+            if len(self._asked) == _STREAMS and (wait_s := self._asked[0] + _STREAMS_S - now) > 0:
+                await asyncio.sleep(wait_s)
+            self._asked.append(time.monotonic())
+
+    def _check_place(self, url: str) -> None:
+        """A login leads where the server says, with secrets of ours: over https, or within the same machine."""
+        here = is_loopback(urlsplit(url).hostname) and is_loopback(self._host)
+        if not (_origin(url) == self._origin or here or urlsplit(url).scheme == "https"):
+            raise NoUse(f"the server `{self._name}` sends us to an address that is not https: {url[:200]}")
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _bounded(stream: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from qwen3cli.tools.mcp_host import McpHost
 from qwen3cli.tools.offers import Patience, ServerStatus
 
 SERVERS = Path(__file__).parent / "servers"
-HASTY = Patience(start_s=3.0, retry_s=2.0)
+HASTY = Patience(start_s=1.0, retry_s=1.0, exit_s=0.1)
+"""For servers without the SDK, which start in no time, and are not waited for at their end."""
 
 
 def friendly(name: str = "friendly", **more: Any) -> ServerConfig:
@@ -26,6 +28,16 @@ def hostile(mode: str, *arguments: str, name: str = "hostile", **more: Any) -> S
     """The server that misbehaves."""
     script = str(SERVERS / "hostile.py")
     return ServerConfig(name, "stdio", sys.executable, (script, mode, *arguments), **more)
+
+
+def eventually(what: Callable[[], bool]) -> bool:
+    """Whether something becomes true before long."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if what():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import os
 import stat
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,7 @@ import pytest
 from qwen3cli.errors import Interrupted, ToolsFailed
 from qwen3cli.tools.kinds import DataBlock, ServerConfig, TextBlock
 from qwen3cli.tools.mcp_host import McpHost
-from tests.tools.hosts import call, friendly, hosting, only, text_of
-
-
-def eventually(what: Callable[[], bool]) -> bool:
-    """Whether something becomes true before long."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.02)
-    return False
+from tests.tools.hosts import call, eventually, friendly, hosting, only, text_of
 
 
 def test_tools_are_offered_and_called(tmp_path: Path) -> None:

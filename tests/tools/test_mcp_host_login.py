@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import stat
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 
+from qwen3cli.errors import QwenError
+from qwen3cli.tools.failures import Trouble
 from qwen3cli.tools.kinds import ServerConfig
-from tests.tools.hosts import call, hosting, only, text_of
+from qwen3cli.tools.mcp_host import McpHost
+from qwen3cli.tools.web import make_client
+from tests.tools.hosts import call, eventually, hosting, only, text_of
 from tests.tools.servers.web import Site, site
 
 
@@ -95,6 +104,66 @@ def test_a_token_stays_with_its_server(tmp_path: Path) -> None:
         with hosting(tmp_path, config(other)) as host:
             assert only(host).state == "failed"
         assert not any("authorization" in headers for _, _, headers in other.seen)
+
+
+def test_a_login_in_vain_is_asked_for_once(tmp_path: Path) -> None:
+    """The server gives a token that it does not take."""
+    browser = Browser()
+    with site("login in vain") as server, hosting(tmp_path, config(server), open_url=browser) as host:
+        assert only(host).reason == "the server `web` does not take the login that was just made"
+        assert len(browser.urls) == 1
+        assert len(host.news()) == 1
+
+
+def test_a_login_that_leads_out_of_the_machine_goes_by_https(tmp_path: Path) -> None:
+    with site("login elsewhere", elsewhere="http://login.invalid") as server:
+        with hosting(tmp_path, config(server), open_url=Browser()) as host:
+            reason = only(host).reason
+        # A remote server has no business on this machine.
+        away = ServerConfig("web", "http", url="https://example.org/mcp")
+        (mind,) = make_client(away, Trouble(), None).event_hooks["request"]
+        with pytest.raises(QwenError, match="that is not https"):
+            asyncio.run(mind(httpx2.Request("GET", server.url)))
+    assert reason.startswith(
+        "the server `web` sends us to an address that is not https: http://login.invalid"
+    )
+
+
+def test_only_the_answer_to_this_login_counts(tmp_path: Path) -> None:
+    """Any page in a browser can make it go to where we listen."""
+    pages: list[int] = []
+
+    class Strayed(Browser):
+        def __call__(self, url: str) -> None:
+            back = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+            for query in ("error=access_denied", "code=theirs&state=theirs"):
+                with pytest.raises(urllib.error.HTTPError) as error:
+                    urllib.request.urlopen(f"{back}?{query}")
+                pages.append(error.value.code)
+                error.value.close()
+            super().__call__(url)
+
+    with site("login") as server, hosting(tmp_path, config(server), open_url=Strayed()) as host:
+        assert only(host).state == "ready"
+    assert pages == [404, 404]
+
+
+def test_a_login_can_be_given_up(tmp_path: Path) -> None:
+    """Nobody ever comes back from the browser, and somebody else holds a connection to where we listen."""
+    held: list[socket.socket] = []
+
+    def hold(url: str) -> None:
+        back = urlsplit(parse_qs(urlsplit(url).query)["redirect_uri"][0])
+        held.append(socket.create_connection(("127.0.0.1", back.port or 0)))
+
+    with site("login") as server:
+        host = McpHost([config(server)], tmp_path, open_url=hold)
+        host.start()
+        assert eventually(lambda: bool(held))
+        assert only(host).state == "starting"
+        host.close()
+        assert (only(host).state, host.news()) == ("failed", [])
+    held[0].close()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"tokens": 5}', '{"url": "%s", "tokens": {"a": 1}}'])
