@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from qwen3cli.cli.addresses import Addresses
 from qwen3cli.cli.consent import input_question, project_question, url_shower
 from qwen3cli.cli.servers import where
 from qwen3cli.cli.session import Session
@@ -20,6 +22,7 @@ from qwen3cli.tools.offers import ServerStatus
 
 _PATIENCE_S = 600.0
 """The host gives servers their time; a login takes a person as long as it takes."""
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,14 @@ def _started(session: Session, configs: Sequence[ServerConfig]) -> Mapping[str, 
         return {}
     console = session.console
     console.talk(f"starting {len(configs)} {'server' if len(configs) == 1 else 'servers'}")
-    open_url = None if session.as_json else url_shower(console)
-    host = McpHost(configs, session.config.paths.tools, open_url=open_url)
+    show = None if session.as_json else url_shower(console)
+    addresses = Addresses(show) if show is not None else None
+    host = McpHost(
+        configs, session.config.paths.tools, open_url=addresses.add if addresses is not None else None
+    )
     with closing(host):
         host.start()
-        host.wait(_PATIENCE_S)
+        _wait(host, addresses)
         outcomes = {
             config.name: _Outcome(
                 status,
@@ -117,6 +123,15 @@ def _started(session: Session, configs: Sequence[ServerConfig]) -> Mapping[str, 
         for news in host.news():
             console.notice(news)
     return outcomes
+
+
+def _wait(host: McpHost, addresses: Addresses | None) -> None:
+    """Until all servers are ready or have failed; where one wants a login, the person is shown where."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while any(one.state == "starting" for one in host.status()) and time.monotonic() < deadline:
+        host.wait(_LOOK_S)
+        if addresses is not None:
+            addresses.show()
 
 
 def _show(session: Session, outcomes: Sequence[_Outcome]) -> None:
