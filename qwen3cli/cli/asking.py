@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from qwen3cli.errors import Interrupted
+from qwen3cli.terminal.ask import YES
 from qwen3cli.terminal.console import Console, Style
 from qwen3cli.terminal.interrupts import asking
 from qwen3cli.terminal.sanitise import replace_surrogates
-from qwen3cli.terminal.wrap import clip
+from qwen3cli.terminal.wrap import folded
 from qwen3cli.tools.showing import lines_of, one_line
 
 _MARGIN = "  "
-YES = ("y", "yes", "是", "好")
 
 
 class Page:
@@ -111,21 +111,9 @@ def _laid(lines: Iterable[str], first: str, deeper: str, width: int) -> Iterator
     """The lines with their margins, in pieces that fit the window."""
     margin = first
     for line in lines:
-        for piece in _folded(line, width - len(deeper) - 1):
+        for piece in folded(line, width - len(deeper) - 1):
             yield margin + piece
             margin = deeper
-
-
-def _folded(line: str, width: int) -> Iterator[str]:
-    """A line in pieces of that width, cut at blanks where there are some."""
-    start = 0
-    while start < len(line) or not start:
-        piece = clip(line[start : start + width], width, "") or line[start : start + 1]
-        blank = piece.rfind(" ") + 1
-        if start + len(piece) < len(line) and blank > len(piece) // 2:
-            piece = piece[:blank]
-        yield piece
-        start += len(piece) or 1
 
 
 def _rows(console: Console) -> int:

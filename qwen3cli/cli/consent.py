@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qwen3cli.cli.asking import YES, Page, line_of, say, value_of
-from qwen3cli.terminal.ask import can_ask
+from qwen3cli.cli.asking import Page, line_of, say, value_of
+from qwen3cli.terminal.ask import YES, can_ask
 from qwen3cli.terminal.console import Console
 from qwen3cli.tools.dialects import Input
 from qwen3cli.tools.expand import AskInput

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from qwen3cli.cli.asking import Page, agrees, line_of, say, value_of
-from qwen3cli.terminal.ask import can_ask
+from qwen3cli.terminal.ask import NO, YES, can_ask
 from qwen3cli.terminal.console import Console
 from qwen3cli.tools.approval import Answer, Ask, Question
 from qwen3cli.tools.forms import FormField, Unfit, fields_of
@@ -20,10 +20,10 @@ from qwen3cli.tools.offers import Elicit
 from qwen3cli.tools.showing import command_line, one_line, quoted
 
 _ANSWERS = {
-    **dict.fromkeys(("o", "once", "y", "yes", "是", "好"), "once"),
+    **dict.fromkeys(("o", "once", *YES), "once"),
     **dict.fromkeys(("s", "session"), "session"),
     **dict.fromkeys(("a", "always"), "always"),
-    **dict.fromkeys(("d", "deny", "n", "no", "否", "不"), "deny"),
+    **dict.fromkeys(("d", "deny", *NO), "deny"),
 }
 _LONGEST = 4_000
 _HELP = (

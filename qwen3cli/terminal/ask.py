@@ -5,6 +5,9 @@ from __future__ import annotations
 from qwen3cli.errors import Interrupted
 from qwen3cli.terminal.console import Console
 
+YES = ("y", "yes", "是", "好")
+NO = ("n", "no", "否", "不")
+
 
 def can_ask(console: Console) -> bool:
     """Whether a person can read a question and type an answer."""
@@ -30,7 +33,7 @@ def confirm(console: Console, question: str) -> bool:
             console.err.write("\n")
             return False
         answer = line.strip().lower()
-        if answer in ("", "y", "yes", "是", "好"):
+        if answer in ("", *YES):
             return True
-        if answer in ("n", "no", "否", "不"):
+        if answer in NO:
             return False

@@ -16,6 +16,7 @@ from typing import IO
 
 from qwen3cli.errors import Interrupted
 from qwen3cli.tools import watchdog
+from qwen3cli.tools.expand import home_of, word_at_home
 
 MAX_OUTPUT = 16 << 20
 _LOOK_S = 0.05
@@ -69,7 +70,8 @@ def run_command(command: Sequence[str], given: bytes, timeout_s: float, cancelle
 
 
 def _launch(command: Sequence[str], watched: int) -> subprocess.Popen[bytes]:
-    program, *arguments = map(_at_home, command)
+    home = home_of(os.environ)
+    program, *arguments = (word_at_home(word, home) for word in command)
     if shutil.which(program) is None:
         raise CommandFailed("cannot be run: there is no such program")
     try:
@@ -85,11 +87,6 @@ def _launch(command: Sequence[str], watched: int) -> subprocess.Popen[bytes]:
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandFailed(f"cannot be run: {said}") from None
-
-
-def _at_home(word: str) -> str:
-    """A `~` begins the person's own folder, as in a shell."""
-    return os.path.expanduser(word) if word == "~" or word.startswith("~/") else word  # noqa: PTH111 - no path
 
 
 class _Talk:

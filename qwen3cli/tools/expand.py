@@ -133,8 +133,7 @@ def at_home(
     """
 
     def placed(text: str) -> str:
-        tilde = _HOME.match(text)
-        return home + filled(text[tilde.end() :]) if tilde else filled(text)
+        return word_at_home(text, home, filled)
 
     return replace(
         config,
@@ -142,6 +141,12 @@ def at_home(
         args=tuple(map(placed, config.args)),
         cwd=config.cwd and Path(placed(str(config.cwd))),
     )
+
+
+def word_at_home(text: str, home: str, filled: Callable[[str], str] = lambda text: text) -> str:
+    """The text with the `~` that it may begin with replaced, and the rest of it `filled`."""
+    tilde = _HOME.match(text)
+    return home + filled(text[tilde.end() :]) if tilde else filled(text)
 
 
 def variables(config: ServerConfig) -> list[str]:

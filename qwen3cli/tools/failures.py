@@ -13,8 +13,8 @@ from typing import Any, cast
 from qwen3cli.errors import QwenError, ToolsFailed
 
 _LONGEST = 300
-CLOSED = -32000
-TIMED_OUT = -32001
+_CLOSED = -32000
+_TIMED_OUT = -32001
 # Servers use these numbers, too, for whatever they like; only with these words it is the SDK that speaks.
 _GONE = "Connection closed"
 _LATE = re.compile(r"Request '[^']*' timed out\Z")
@@ -122,12 +122,12 @@ def code_of(error: BaseException) -> int | None:
 
 def is_gone(error: BaseException) -> bool:
     """Whether the connection ended before an answer came."""
-    return code_of(error) == CLOSED and str(error) == _GONE
+    return code_of(error) == _CLOSED and str(error) == _GONE
 
 
 def is_late(error: BaseException) -> bool:
     """Whether no answer came in time."""
-    return code_of(error) == TIMED_OUT and _LATE.match(str(error)) is not None
+    return code_of(error) == _TIMED_OUT and _LATE.match(str(error)) is not None
 
 
 def speaks_itself(error: BaseException) -> bool:

@@ -120,18 +120,14 @@ class McpHost:
             line for connection in self._connections.values() for line in connection.inventory.news()
         ]
 
-    def reconnect(self, name: str, *, settle: bool = True) -> None:
-        """End one server and start it again; `status` tells what came of it.
-
-        Without `settle` this returns once it starts, for whoever has something to do meanwhile: `wait` waits.
-        """
+    def reconnect(self, name: str) -> None:
+        """End one server and start it again; `status` tells what came of it."""
         connection = self._connection(name)
 
         async def again() -> None:
             await connection.close()
             connection.start()
-            if settle:
-                await connection.settled()
+            await connection.settled()
 
         self._ask(again())
 

@@ -6,15 +6,14 @@ Knows what requests and answers look like, not what they ask.
 from __future__ import annotations
 
 from collections import Counter
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from qwen3cli.tools.around import Around
 from qwen3cli.tools.failures import ServerEnded
 
 if TYPE_CHECKING:
     from mcp.client._transport import WriteStream
     from mcp.shared.message import SessionMessage
-    from typing_extensions import Self
 
 _MOST: Final = 500
 """Requests of a server that wait for their answers, a few kilobytes each."""
@@ -55,29 +54,14 @@ class Owed:
                 del self._open[number]
 
 
-class Outlet:
+class Outlet(Around["WriteStream[SessionMessage]"]):
     """A transport's stream of messages to the server that takes note of answers."""
 
     def __init__(self, stream: WriteStream[SessionMessage], owed: Owed) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._owed = owed
 
     async def send(self, item: SessionMessage, /) -> None:
         """Hand a message on."""
         await self._stream.send(item)
         self._owed.answer(item)
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()

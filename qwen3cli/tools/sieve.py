@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from qwen3cli.tools.around import Around
 from qwen3cli.tools.failures import brief
 from qwen3cli.tools.threads import in_thread
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream
     from mcp.shared.message import SessionMessage
-    from typing_extensions import Self
 
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 MOST: Final = 1000
@@ -62,7 +61,7 @@ class LeftOut:
         return said
 
 
-class Sieve:
+class Sieve(Around["ReadStream[SessionMessage | Exception]"]):
     """A transport's stream of messages, without the tools that nobody could use; says when it is over."""
 
     def __init__(
@@ -74,7 +73,7 @@ class Sieve:
         over: Callable[[], None],
     ) -> None:
         """`hear` is given every message, and may raise to end the connection."""
-        self._stream = stream
+        super().__init__(stream)
         self._version = version
         self._left_out = left_out
         self._hear = hear
@@ -97,10 +96,6 @@ class Sieve:
         self._hear(message)
         return await self._sifted(message)
 
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
     def __aiter__(self) -> ReadStream[SessionMessage | Exception]:
         return self
 
@@ -111,17 +106,6 @@ class Sieve:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def _sifted(self, message: SessionMessage | Exception) -> SessionMessage | Exception:
         result = getattr(getattr(message, "message", None), "result", None)
