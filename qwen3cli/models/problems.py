@@ -50,6 +50,19 @@ def refusal(unread: Unread, folder: Path) -> InvalidFile:
     )
 
 
+def check_is_folder(path: Path) -> None:
+    """Raise for what has a model's place and is no folder of one; nothing there, or no longer, is no problem."""
+    try:
+        mode = path.lstat().st_mode  # One look: another process may take it out at any moment.
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        raise refusal(Unread(path.name, "link"), path.parent)
+    if not stat.S_ISDIR(mode):
+        hint = "move it away, or give the model another name"
+        raise InvalidFile(f"`{path}` is in the way: it is no folder of a model", hint)
+
+
 def removal(name: str) -> str:
     """The command that removes a model, ready to be pasted whatever the folder is called."""
     return f"qwen3 rm {'-- ' if name.startswith('-') else ''}{shlex.quote(name)}"

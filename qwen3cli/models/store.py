@@ -20,7 +20,7 @@ from qwen3cli.models.facts import Thinking, read_facts, unknown
 from qwen3cli.models.filenames import is_outside, safe_names
 from qwen3cli.models.manifest import Entry, Origin, Unread, part_of, read_manifest
 from qwen3cli.models.placing import brought, link_or_copy, place_new, place_over, tidy
-from qwen3cli.models.problems import absent, file_problem, problem_of, refusal, removal
+from qwen3cli.models.problems import absent, check_is_folder, file_problem, problem_of, refusal, removal
 from qwen3cli.models.reference import DEMO, rule_for
 from qwen3cli.models.workshop import alone, discard, sweep_alone, translated, unfinished
 
@@ -141,13 +141,8 @@ class ModelStore:
         with translated(self.folder):
             inside = list(self.folder.iterdir()) if self.folder.is_dir() else []
         for path in inside:
-            if path.name.lower() != name.lower():
-                continue
-            if path.is_symlink():
-                raise refusal(Unread(path.name, "link"), self.folder)
-            if not path.is_dir():
-                hint = "move it away, or give the model another name"
-                raise InvalidFile(f"`{path}` is in the way: it is no folder of a model", hint)
+            if path.name.lower() == name.lower():
+                check_is_folder(path)
 
     def clean(self) -> None:
         """Remove what killed processes have left."""

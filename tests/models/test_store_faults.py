@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,27 @@ def test_a_crowd_of_processes_gets_no_false_errors(tmp_path: Path, tiny_gguf: Pa
         subprocess.Popen([sys.executable, "-c", CROWD, str(store.folder), action], stderr=subprocess.PIPE)
         for action in ("copy", "copy", "register", "remove", "list")
     ]
-    for process in crowd:
-        _, errors = process.communicate(timeout=120)
-        assert (process.returncode, errors.decode()) == (0, "")
+    told = [process.communicate(timeout=120)[1].decode() for process in crowd]
+    assert [process.returncode for process in crowd] == [0] * len(crowd), told
+    assert told == [""] * len(crowd)
     put(store, "two", tiny_gguf)
     assert [name.split("/")[0] for name in left_in(store)] == ["one", "one", "two", "two"]
+
+
+def test_a_model_that_is_taken_out_while_its_place_is_checked_is_not_in_the_way(
+    tmp_path: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_with(tmp_path / "models", tiny_gguf, "m")
+    listed = Path.iterdir
+
+    def taken_out_just_after(folder: Path) -> Iterator[Path]:
+        inside = list(listed(folder))
+        (folder / "m").rename(tmp_path / "away")
+        return iter(inside)
+
+    monkeypatch.setattr(Path, "iterdir", taken_out_just_after)
+    store.check_place("m")
+    assert (tmp_path / "away").is_dir()
 
 
 def store_with(folder: Path, gguf: Path, *names: str) -> ModelStore:
