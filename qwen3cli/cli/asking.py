@@ -7,8 +7,10 @@ and its rest stays beside the margin: the terminal itself would begin it at its 
 from __future__ import annotations
 
 import os
+import select
+import sys
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from threading import Event
 
 from qwen3cli.errors import Interrupted
 from qwen3cli.terminal.ask import YES
@@ -19,6 +21,12 @@ from qwen3cli.terminal.wrap import folded
 from qwen3cli.tools.showing import lines_of, one_line
 
 _MARGIN = "  "
+_LOOK_S = 0.1
+"""How often somebody who is asked is looked after: whether the question still stands."""
+
+
+class Withdrawn(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class Page:
@@ -63,22 +71,25 @@ def say(console: Console, text: str, style: Style | None = None) -> None:
     Page(console).say(text, style)
 
 
-def line_of(console: Console, question: str) -> str:
-    """What a person types as an answer to us; raises `Interrupted` when they leave with Ctrl-C or Ctrl-D."""
-    return _answer(console, question, "")
+def line_of(console: Console, question: str, gone: Event | None = None) -> str:
+    """What a person types as an answer to us; raises `Interrupted` when they leave with Ctrl-C or Ctrl-D.
+
+    Raises `Withdrawn` once `gone` is set.
+    """
+    return _answer(console, question, "", hidden=False, gone=gone)
 
 
-def value_of(console: Console, question: str, *, hidden: bool = False) -> str:
+def value_of(console: Console, question: str, *, hidden: bool = False, gone: Event | None = None) -> str:
     """What a person types as an answer to others; raises like `line_of`."""
-    return _answer(console, question, _MARGIN, hidden=hidden)
+    return _answer(console, question, _MARGIN, hidden=hidden, gone=gone)
 
 
-def agrees(console: Console, question: str) -> bool:
+def agrees(console: Console, question: str, gone: Event | None = None) -> bool:
     """Whether a person types a yes; raises like `line_of`."""
-    return line_of(console, question).strip().lower() in YES
+    return line_of(console, question, gone).strip().lower() in YES
 
 
-def _answer(console: Console, question: str, margin: str, *, hidden: bool = False) -> str:
+def _answer(console: Console, question: str, margin: str, *, hidden: bool, gone: Event | None) -> str:
     assert console.stdin is not None, "asked without a terminal"
     console.fresh_line()
     *above, last = _laid([one_line(question)], margin, margin + _MARGIN, console.err.width)
@@ -86,7 +97,7 @@ def _answer(console: Console, question: str, margin: str, *, hidden: bool = Fals
     line = ""
     try:
         with asking(console.stdin, hidden=hidden):
-            line = _read(console.stdin)
+            line = _read(console, gone)
     except KeyboardInterrupt:
         pass
     finally:
@@ -99,12 +110,28 @@ def _answer(console: Console, question: str, margin: str, *, hidden: bool = Fals
     return replace_surrogates(line.rstrip("\r\n"))
 
 
-def _read(stdin: TextIO) -> str:
+def _read(console: Console, gone: Event | None) -> str:
+    stdin = console.stdin
+    assert stdin is not None
+    while gone is not None and sys.platform != "win32":
+        if gone.is_set():
+            _forget_keys(stdin.fileno())
+            raise Withdrawn
+        if select.select([stdin], [], [], _LOOK_S)[0]:
+            break
     try:
         return stdin.readline()
     except UnicodeDecodeError:
         # Keys of another encoding are an answer that is not understood.
         return "\n"
+
+
+def _forget_keys(descriptor: int) -> None:
+    """An answer that was begun is no message to the model."""
+    if sys.platform != "win32":
+        import termios
+
+        termios.tcflush(descriptor, termios.TCIFLUSH)
 
 
 def _laid(lines: Iterable[str], first: str, deeper: str, width: int) -> Iterator[str]:

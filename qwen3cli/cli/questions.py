@@ -7,10 +7,11 @@ lines begin at the margin.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
 from typing import Any
 
-from qwen3cli.cli.asking import Page, agrees, line_of, say, value_of
+from qwen3cli.cli.asking import Page, Withdrawn, agrees, line_of, say, value_of
 from qwen3cli.terminal.ask import NO, YES, can_ask
 from qwen3cli.terminal.console import Console
 from qwen3cli.tools.approval import Answer, Ask, Question
@@ -62,18 +63,27 @@ def go_on_question(console: Console) -> Callable[[int], bool] | None:
 def elicitation(console: Console) -> Elicit | None:
     """Asks what a server wants to know, field by field; a person may decline."""
 
-    def ask(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        fields = fields_of(schema)
-        page = Page(console)
-        page.say(f"The server `{server}` asks, and gets what you answer:", "bold")
-        page.show(message)
-        page.end()
-        if not agrees(console, "Answer it? [y/N]"):
+    def ask(server: str, message: str, schema: Mapping[str, Any], gone: Event) -> Mapping[str, Any] | None:
+        try:
+            return _answers(console, server, message, fields_of(schema), gone)
+        except Withdrawn:
+            say(console, f"The server `{server}` does not wait for that any more.", "dim")
             return None
-        values = {field.name: _field(console, field) for field in fields}
-        return {name: value for name, value in values.items() if value is not None}
 
     return ask if can_ask(console) else None
+
+
+def _answers(
+    console: Console, server: str, message: str, fields: Sequence[FormField], gone: Event
+) -> Mapping[str, Any] | None:
+    page = Page(console)
+    page.say(f"The server `{server}` asks, and gets what you answer:", "bold")
+    page.show(message)
+    page.end()
+    if not agrees(console, "Answer it? [y/N]", gone):
+        return None
+    values = {field.name: _field(console, field, gone) for field in fields}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _show(console: Console, question: Question) -> None:
@@ -108,7 +118,7 @@ def _cut(text: str) -> str:
     )
 
 
-def _field(console: Console, field: FormField) -> Any:
+def _field(console: Console, field: FormField, gone: Event) -> Any:
     """One answer, of the kind that is wanted; None for an optional one that is left out."""
     choices = ", ".join(one.shown for one in field.choices)
     many = "some of: " if field.kind == "array" and choices else ""
@@ -117,7 +127,7 @@ def _field(console: Console, field: FormField) -> Any:
     shown = f" [{default}]" if field.default is not None else "" if field.needed else " [leave out]"
     question = f"{field.title}{hint}{shown}:"
     while True:
-        text = value_of(console, question).strip()
+        text = value_of(console, question, gone=gone).strip()
         if not text and (field.default is not None or not field.needed):
             return field.default
         try:

@@ -17,6 +17,7 @@ class _Visit:
     server: str
     message: str
     schema: Mapping[str, Any]
+    gone: threading.Event
     done: threading.Event = field(default_factory=threading.Event)
     answers: Mapping[str, Any] | None = None
     left: bool = False
@@ -29,9 +30,14 @@ class Visitors:
         self._ask = ask
         self._waiting: queue.SimpleQueue[_Visit] = queue.SimpleQueue()
 
-    def knock(self, server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Wait until somebody has been asked; None if they decline, `Interrupted` if they stopped everything."""
-        visit = _Visit(server, message, schema)
+    def knock(
+        self, server: str, message: str, schema: Mapping[str, Any], gone: threading.Event
+    ) -> Mapping[str, Any] | None:
+        """Wait until somebody has been asked; None if they decline, `Interrupted` if they stopped everything.
+
+        Who sets `gone` has left, and is not asked for any more.
+        """
+        visit = _Visit(server, message, schema, gone)
         self._waiting.put(visit)
         visit.done.wait()
         if visit.left:
@@ -52,8 +58,8 @@ class Visitors:
         left = False
         for visit in self._taken():
             try:
-                if not left:
-                    visit.answers = self._ask(visit.server, visit.message, visit.schema)
+                if not left and not visit.gone.is_set():
+                    visit.answers = self._ask(visit.server, visit.message, visit.schema, visit.gone)
             except Interrupted:
                 left = True
                 stop()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 State = Literal["starting", "ready", "failed", "stopped"]
 
-Elicit = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any] | None]
+Elicit = Callable[[str, str, Mapping[str, Any], Event], Mapping[str, Any] | None]
 """Asks the person for a server: its name, its message, the JSON Schema of the answers; None declines.
 
-A schema without properties asks for consent only. Called on a thread that is not the caller's.
+A schema without properties asks for consent only. The event is set when nobody waits for the answer any more. Called
+on a thread that is not the caller's.
 """
 
 

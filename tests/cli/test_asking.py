@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import codecs
 import fcntl
+import io
 import os
 import select
 import struct
 import termios
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
-from qwen3cli.cli.asking import Page, agrees, value_of
+from qwen3cli.cli.asking import Page, Withdrawn, agrees, line_of, value_of
 from qwen3cli.cli.questions import call_question
 from qwen3cli.errors import Interrupted
 from qwen3cli.terminal.console import Console
@@ -48,14 +49,16 @@ class Window:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.text = ""
 
-    def types(self, keys: bytes) -> None:
-        """Keys come once an answer is awaited."""
+    def types(self, keys: bytes, then: Callable[[], None] | None = None) -> None:
+        """Keys come once an answer is awaited; `then` is done after them."""
 
         def read() -> None:
             while not (self._is_asking and self.text.endswith(" ")):
                 if not self._more():
                     return
             os.write(self._typist, keys)
+            if then is not None:
+                then()
 
         threading.Thread(target=read, daemon=True).start()
 
@@ -147,3 +150,13 @@ def test_a_line_that_was_not_sent_is_no_answer(window: Window, keys: bytes) -> N
 def test_only_a_yes_is_one(window: Window, keys: bytes) -> None:
     window.types(keys)
     assert not agrees(window.console, "Well?")
+
+
+def test_a_question_is_withdrawn_with_what_was_begun_to_be_answered(window: Window) -> None:
+    gone = threading.Event()
+    window.types(b"sec", then=gone.set)
+    with pytest.raises(Withdrawn):
+        line_of(window.console, "Well?", gone)
+    terminal = window.console.stdin
+    assert isinstance(terminal, io.TextIOBase)
+    assert struct.unpack("i", fcntl.ioctl(terminal, termios.FIONREAD, b"\0" * 4)) == (0,)

@@ -63,6 +63,23 @@ def test_a_server_is_answered_once_the_person_agrees(home: Path, curious: Curiou
     ]
 
 
+def test_a_question_goes_when_its_call_is_over(home: Path, curious: Curious) -> None:
+    answers = curious(message="Where are you?", schema=CITY)
+    listed = json.loads((home / "mcp.json").read_text())
+    listed["mcpServers"]["curious"]["timeout"] = 2000
+    (home / "mcp.json").write_text(json.dumps(listed))
+    with chatting(home, "--yes", "--max-tokens", "50") as terminal:
+        ask(terminal)
+        terminal.type("y\r")
+        terminal.wait("A city:")
+        terminal.type("my secr")
+        terminal.wait("The server `curious` does not wait for that any more.")
+        screen = ended(terminal)
+        assert "has not answered in 2 seconds" in screen
+        assert "secr" not in screen.rpartition(PROMPT)[2]
+    assert [one for one in told(answers) if "action" in one] == ['{"action": "cancel"}']
+
+
 def test_a_server_is_told_no(home: Path, curious: Curious) -> None:
     answers = curious(message="Where are you?", schema=CITY)
     with chatting(home, "--yes") as terminal:

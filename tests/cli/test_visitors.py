@@ -20,13 +20,14 @@ class Visit:
     """Somebody who knocks on a thread of their own, and what they were told."""
 
     def __init__(self, visitors: Visitors, server: str) -> None:
+        self.gone = threading.Event()
         self._told: queue.SimpleQueue[Answers | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._knock, args=[visitors, server], daemon=True)
         self._thread.start()
 
     def _knock(self, visitors: Visitors, server: str) -> None:
         try:
-            self._told.put(visitors.knock(server, "What?", {}))
+            self._told.put(visitors.knock(server, "What?", {}, self.gone))
         except Interrupted as error:
             self._told.put(error)
 
@@ -45,7 +46,9 @@ class Door:
         self.asked: list[str] = []
         self._answers = list(answers)
 
-    def __call__(self, server: str, message: str, schema: Mapping[str, Any]) -> Answers:
+    def __call__(
+        self, server: str, message: str, schema: Mapping[str, Any], gone: threading.Event
+    ) -> Answers:
         self.asked.append(server)
         answer = self._answers.pop(0)
         if isinstance(answer, BaseException):
@@ -102,3 +105,12 @@ def test_a_question_that_breaks_is_declined_and_told_and_the_next_is_asked() -> 
     one, other = arrived(visitors, "one", "other")
     assert visitors.attend(never) == ["a question of the server `one` could not be put: AttributeError"]
     assert (one.told(), other.told()) == (None, {"a": 1})
+
+
+def test_who_has_left_is_not_asked_for() -> None:
+    door = Door({"a": 1})
+    visitors = Visitors(door)
+    one, other = arrived(visitors, "one", "other")
+    one.gone.set()
+    assert visitors.attend(never) == []
+    assert (one.told(), other.told(), door.asked) == (None, {"a": 1}, ["other"])

@@ -24,7 +24,7 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-def agree(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def agree(server: str, message: str, schema: Mapping[str, Any], _: threading.Event) -> Mapping[str, Any]:
     """Answer a server's question with its defaults."""
     fields = schema.get("properties", {})
     return {name: field["default"] for name, field in fields.items() if "default" in field}

@@ -177,7 +177,9 @@ def test_prompts_and_resources(tmp_path: Path) -> None:
 def test_a_server_may_ask_the_person(tmp_path: Path, answer: Mapping[str, Any] | None, said: str) -> None:
     asked: list[tuple[str, str, list[str], str]] = []
 
-    def elicit(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def elicit(
+        server: str, message: str, schema: Mapping[str, Any], _: threading.Event
+    ) -> Mapping[str, Any] | None:
         asked.append((server, message, list(schema["properties"]), threading.current_thread().name))
         return answer
 

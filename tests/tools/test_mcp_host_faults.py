@@ -247,7 +247,7 @@ def test_what_a_result_says_is_handed_on_as_it_is(tmp_path: Path) -> None:
 def test_nobody_is_asked_out_of_the_blue(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def elicit(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def elicit(server: str, message: str, schema: Mapping[str, Any], _: object) -> Mapping[str, Any] | None:
         asked.append(message)
         return {"a": "secret"}
 
@@ -257,20 +257,21 @@ def test_nobody_is_asked_out_of_the_blue(tmp_path: Path) -> None:
     assert asked == []
 
 
-def test_a_question_that_outlives_its_call_is_not_put(tmp_path: Path) -> None:
+def test_a_question_that_outlives_its_call_is_withdrawn_and_none_is_put_after_it(tmp_path: Path) -> None:
     asked: list[str] = []
-    over = threading.Event()
+    withdrawn: list[bool] = []
 
-    def elicit(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def elicit(
+        server: str, message: str, schema: Mapping[str, Any], gone: threading.Event
+    ) -> Mapping[str, Any] | None:
         asked.append(message)
-        assert over.wait(30)
+        withdrawn.append(gone.wait(30))
         return {"a": "because"}
 
     log = tmp_path / "logs" / "hostile.log"
     with hosting(tmp_path, hostile("curious"), elicit=elicit) as host:
         assert text_of(call(host, "hostile", "fine")) == "fine"
-        over.set()
         assert eventually(lambda: log.read_text().count("told: ") == 3)
-    assert asked == ["Why?"]
-    assert 'told: question 0 {"action": "accept"' in log.read_text()
+    assert (asked, withdrawn) == (["Why?"], [True])
+    assert 'told: question 0 {"action": "cancel"}' in log.read_text()
     assert 'told: question 2 {"action": "decline"}' in log.read_text()

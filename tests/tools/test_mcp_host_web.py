@@ -53,7 +53,7 @@ def serving(kind: str, port: int) -> subprocess.Popen[bytes]:
             time.sleep(0.05)
 
 
-def blue(server: str, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def blue(server: str, message: str, schema: Mapping[str, Any], _: object) -> Mapping[str, Any]:
     return {"colour": "blue"}
 
 
