@@ -105,6 +105,10 @@ class PreparedCall(Protocol):
         """
         ...
 
+    def drop(self) -> None:
+        """It will not run: the turn was stopped before."""
+        ...
+
 
 class ToolHost(Protocol):
     """Where tools come from, and who decides whether a call may run."""

@@ -90,6 +90,8 @@ class Round:
                 ready = self._tools.prepare(call)
             except Interrupted:
                 self.interrupted = True
+                for one in prepared.values():
+                    one.drop()
                 return
             if isinstance(ready, ToolResult):
                 self._results[number] = ready
@@ -119,6 +121,9 @@ class Round:
             if not all(future.done() for future in running.values()):
                 self._tools.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
+            for number, call in prepared.items():
+                if number not in running or running[number].cancelled():
+                    call.drop()
             self._collect(running)
 
     def _collect(self, running: dict[int, Future[ToolResult]]) -> None:

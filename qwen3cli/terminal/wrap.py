@@ -11,6 +11,11 @@ _OPENING = frozenset("([{<«‹“‘「『（《〈【〔［｛〖")
 _CLOSING = frozenset(")]}>»›”’.,:;!?%、。，．：；？！）》〉」』】〕］｝〗…ー～・")
 _JOINER = "\u200d"
 _TAB = 8
+_BLANKS = {
+    **dict.fromkeys(range(0x2000, 0x200B), " "),
+    **dict.fromkeys(map(ord, "\u00a0\u1680\u202f\u205f\u3000\u115f\u1160\u2800\u3164\uffa0"), " "),
+}
+"""Spaces that a word may hold, and letters that look like one."""
 
 
 def display_width(text: str) -> int:
@@ -46,9 +51,13 @@ def squeeze(text: str, width: int, mark: str = "…") -> str:
 
 
 def hang(text: str, width: int, indent: int) -> str:
-    """`text`, wrapped into what `width` columns leave beside `indent`; later lines begin with the indent."""
-    wrapper = Wrapper(lambda: width - indent)
-    lines = (wrapper.feed(text) + wrapper.finish()).split("\n")
+    """`text`, wrapped into what `width` columns leave beside `indent`; later lines begin with the indent.
+
+    Only a word that is longer than a line, such as a path, goes on at the margin, so that it copies whole; it has no
+    blank in it, however it is written, so what goes on there reads like no line of ours.
+    """
+    wrapper = Wrapper(lambda: width - indent, fences=False)
+    lines = (wrapper.feed(text.translate(_BLANKS)) + wrapper.finish()).split("\n")
     return ("\n" + " " * indent).join(lines)
 
 
@@ -69,11 +78,13 @@ class Wrapper:
 
     A word is held back until its end has arrived, so nothing on the screen is ever redrawn. Wide characters
     break anywhere but before closing and after opening punctuation. Lines of fenced code, and words longer
-    than a line, are left to the terminal, so that they copy whole. `width` gives the terminal's columns, now.
+    than a line, are left to the terminal, so that they copy whole. `width` gives the terminal's columns, now;
+    without `fences` no text counts as code.
     """
 
-    def __init__(self, width: Callable[[], int]) -> None:
+    def __init__(self, width: Callable[[], int], *, fences: bool = True) -> None:
         self._width = width
+        self._fences = fences
         self.column = 0
         self._gap = ""
         self._unit = ""
@@ -111,7 +122,7 @@ class Wrapper:
         # White space at a line's end shows nothing.
         drawn = self._place() + "\n"
         fence = self._line_start.lstrip()[:3]
-        if fence in ("```", "~~~") and self._fence in ("", fence):
+        if self._fences and fence in ("```", "~~~") and self._fence in ("", fence):
             self._fence = "" if self._fence else fence
         self._gap = self._line_start = ""
         self.column = 0

@@ -77,6 +77,10 @@ class Call:
         finally:
             self._record(outcome, is_error, len(content), time.monotonic() - started)
 
+    def drop(self) -> None:
+        """Record that it never ran."""
+        self._record("not run", True, 0, 0.0)
+
     def _text(self, watch: Callable[[str], None]) -> tuple[str, bool, str]:
         """The whole result as text, whether it is an error, and how that came about."""
         remote, means = self.known.remote, self.means

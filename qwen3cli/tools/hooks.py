@@ -89,6 +89,12 @@ class Hooks:
         return [hook for hook in self._settings if hook.when == when and fnmatchcase(label, hook.match)]
 
 
+def same_json(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are the same to a server: `True` equals `1` in Python only."""
+    first, second = (json.dumps(dict(each), sort_keys=True) for each in (one, other))
+    return first == second
+
+
 def _run(
     hook: HookSettings, call: HookedCall, cancelled: threading.Event
 ) -> tuple[dict[str, Any], str | None]:

@@ -16,13 +16,13 @@ from typing import Any
 
 from qwen3cli.chat.messages import ToolCall, ToolResult, ToolSpec
 from qwen3cli.config import ToolSettings
-from qwen3cli.errors import QwenError, UsageError
+from qwen3cli.errors import Interrupted, QwenError, UsageError
 from qwen3cli.tools.approval import Approval
 from qwen3cli.tools.audit import Audit
 from qwen3cli.tools.calls import Call, Host, Means
 from qwen3cli.tools.catalogue import Catalogue, Known, named, rendered
 from qwen3cli.tools.complaints import halves
-from qwen3cli.tools.hooks import HookedCall, Hooks
+from qwen3cli.tools.hooks import HookedCall, Hooks, same_json
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.results import Count, Results
 from qwen3cli.tools.search import FIND, FIND_TOOLS, ranked
@@ -120,7 +120,7 @@ class Toolbox:
         if hooked.blocked:
             self._record(call, known, allowed=False, by=hooked.by, reason=hooked.blocked)
             return _refused(call, hooked.blocked)
-        if hooked.call.arguments != call.arguments:
+        if not same_json(hooked.call.arguments, call.arguments):
             self._tell(f"a hook changed the arguments of `{known.label}`")
             call = replace(call, arguments=hooked.call.arguments)
             complaint = self._complaint(known, call.arguments)
@@ -257,7 +257,11 @@ class Toolbox:
         return f"This call of `{known.spec.name}` was not run, for its arguments are not valid. {said}"
 
     def _decided(self, call: ToolCall, known: Known, cancelled: threading.Event) -> Call | ToolResult:
-        verdict = self._approval.decide(known.remote, known.server, call.arguments)
+        try:
+            verdict = self._approval.decide(known.remote, known.server, call.arguments)
+        except Interrupted:
+            self._record(call, known, allowed=False, by="person", reason="stopped at the question")
+            raise
         number = self._record(call, known, allowed=verdict.allowed, by=verdict.by, reason=verdict.reason)
         if not verdict.allowed:
             return _refused(call, verdict.reason)

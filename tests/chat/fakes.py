@@ -58,6 +58,9 @@ class FakeCall:
         self.host.rooms.append(room)
         return self.host.answer(self.call, watch)
 
+    def drop(self) -> None:
+        self.host.dropped.append(self.call)
+
 
 Answer = Callable[[ToolCall, Callable[[str], None]], ToolResult]
 
@@ -78,6 +81,7 @@ class FakeTools:
     ) -> None:
         self.calls: list[ToolCall] = []
         self.rooms: list[int] = []
+        self.dropped: list[ToolCall] = []
         self.cancelled = Event_()
         self.told: list[str] = []
         self.asked: list[int] = []

@@ -166,8 +166,9 @@ def test_nothing_runs_when_the_person_leaves_at_the_question() -> None:
         ran.append(call)
         return ToolResult(call.name, "done")
 
-    events, conversation, _ = turn(Leaving(answer), calls(*CALLS))
-    assert ran == []
+    tools = Leaving(answer)
+    events, conversation, _ = turn(tools, calls(*CALLS))
+    assert (ran, tools.dropped) == ([], [CALLS[0]])
     assert isinstance(events[-1], TurnEnded)
     assert events[-1].finish == "interrupted"
     assert len([m for m in conversation.turns if m.role == "tool"]) == 3

@@ -125,6 +125,14 @@ def test_hang() -> None:
     assert hang("one two three", 10, 2) == "one two\n  three"
 
 
+@pytest.mark.parametrize("blank", "\u00a0\u2007\u202f\u3000\u2800\u3164")
+def test_nothing_that_has_blanks_goes_on_at_the_margin(blank: str) -> None:
+    text = blank.join(["```\nerror:", "x" * 9, "Run", "it?", "y" * 9])
+    lines = hang(text, 20, 6).split("\n")
+    assert lines == ["```", "      error:", "      xxxxxxxxx Run", "      it? yyyyyyyyy"]
+    assert "".join(hang("a /" + "path/" * 9, 20, 6).split("\n      ")) == "a/" + "path/" * 9
+
+
 def test_display_width() -> None:
     assert [display_width(text) for text in ("ab", "床", "e\u0301", "👨‍👩‍👧", "")] == [2, 2, 1, 2, 0]
 

@@ -16,7 +16,7 @@ from qwen3cli.chat.ports import ChatSettings, ToolHost
 from qwen3cli.chat.turn import run_turn
 from qwen3cli.config import ToolSettings
 from qwen3cli.errors import Interrupted, QwenError, UsageError
-from qwen3cli.tools.approval import Answer, Approval, Question
+from qwen3cli.tools.approval import Answer, Approval, Ask, Question
 from qwen3cli.tools.calls import Call
 from qwen3cli.tools.kinds import DataBlock, RawResult, RemoteTool, ServerConfig, TextBlock
 from qwen3cli.tools.toolbox import Toolbox
@@ -90,20 +90,21 @@ class Make:
         settings: ToolSettings | None = None,
         *,
         answers: Sequence[Answer] | None = None,
+        ask: Ask | None = None,
         everything: bool = False,
         context_size: int = 40_000,
         go_on: Callable[[int], bool] | None = None,
     ) -> Toolbox:
         left = list(answers or ())
 
-        def ask(question: Question) -> Answer:
+        def answer(question: Question) -> Answer:
             self.asked.append(question)
             return left.pop(0)
 
         settings = settings or ToolSettings()
         store = self.folder / "approved.json"
         approval = Approval(
-            store, settings.allow, settings.deny, ask if answers is not None else None, everything
+            store, settings.allow, settings.deny, ask or (answer if answers is not None else None), everything
         )
         box = Toolbox(
             host or FakeHost(),
@@ -260,6 +261,22 @@ def test_a_tool_that_changes_is_looked_at_again_and_asked_for_again(make: Make) 
     assert make.asked[1].changed == ("the tool's schema", "the tool's description")
 
 
+def test_what_did_not_run_because_the_person_left_is_recorded(make: Make) -> None:
+    box = make(answers=[Answer("once")])
+
+    def leave(_: Question) -> Answer:
+        raise Interrupted
+
+    ready = box.prepare(CALL)
+    assert isinstance(ready, Call)
+    ready.drop()
+    with pytest.raises(Interrupted):
+        make(ask=leave).prepare(CALL)
+    agreed, dropped, left = make.records()
+    assert (dropped["id"], dropped["event"], dropped["outcome"]) == (agreed["id"], "returned", "not run")
+    assert (left["decision"], left["by"], left["reason"]) == ("denied", "person", "stopped at the question")
+
+
 def test_failures_of_servers_are_results(make: Make) -> None:
     def die(_: threading.Event) -> RawResult:
         raise QwenError("the server `math` died\x1b", "hint")
@@ -311,6 +328,15 @@ def test_what_a_hook_rewrites_is_what_is_approved_recorded_and_run(make: Make) -
     box = make(host, ToolSettings(hooks=(before(REWRITE % ("a", 40), "math.*"),)), answers=[Answer("once")])
     run(box)
     assert host.called[0][2] == make.asked[0].arguments == make.records()[0]["arguments"] == {"a": 40, "b": 3}
+    assert "a hook changed the arguments of `math.add`" in box.news()
+
+
+@pytest.mark.parametrize("value", [True, 2.0])
+def test_what_equals_the_arguments_in_python_alone_is_a_change(make: Make, value: object) -> None:
+    host = FakeHost(replace(ADD, schema={"type": "object"}))
+    box = make(host, ToolSettings(hooks=(before(REWRITE % ("a", value)),)), everything=True)
+    run(box, ToolCall("add", {"a": int(value)}))  # type: ignore[call-overload]
+    assert json.dumps(host.called[0][2]) == json.dumps({"a": value})
     assert "a hook changed the arguments of `math.add`" in box.news()
 
 
