@@ -139,11 +139,29 @@ class ResourceView(Protocol):
         ...
 
 
+class AddressesView(Protocol):
+    """Addresses that have not been shown to the person."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there are some."""
+        ...
+
+    def show(self) -> None:
+        """Show them; for whoever has the terminal."""
+        ...
+
+
 class Bench(Protocol):
     """The tools of a chat, for a person to look at and switch. Each call may take as long as a server takes."""
 
     def wait(self) -> None:
         """Until the servers have started, as long as they may take; showing that, and no longer than a person wants."""
+        ...
+
+    @property
+    def addresses(self) -> AddressesView:
+        """What servers want the person to open."""
         ...
 
     def descriptions(self) -> Sequence[ToolView]:

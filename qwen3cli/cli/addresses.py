@@ -7,15 +7,17 @@ from collections.abc import Callable
 
 
 class Addresses:
-    """A waiting room: `add` is called by whoever has an address, `show` by who can show it to the person."""
+    """A waiting room: `take` is called by whoever has an address, `show` by who can show it to the person."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None] | None) -> None:
+        """`show` None means that nobody is there."""
         self._show = show
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def add(self, url: str) -> None:
-        """One more; returns at once."""
-        self._waiting.put(url)
+    @property
+    def take(self) -> Callable[[str], None] | None:
+        """Takes one more and returns at once; None where nobody could see it."""
+        return None if self._show is None else self._waiting.put
 
     @property
     def any(self) -> bool:
@@ -24,5 +26,5 @@ class Addresses:
 
     def show(self) -> None:
         """Show all that wait."""
-        while self.any:
+        while self._show is not None and self.any:
             self._show(self._waiting.get())

@@ -104,11 +104,8 @@ def _started(session: Session, configs: Sequence[ServerConfig]) -> Mapping[str, 
         return {}
     console = session.console
     console.talk(f"starting {len(configs)} {'server' if len(configs) == 1 else 'servers'}")
-    show = None if session.as_json else url_shower(console)
-    addresses = Addresses(show) if show is not None else None
-    host = McpHost(
-        configs, session.config.paths.tools, open_url=addresses.add if addresses is not None else None
-    )
+    addresses = Addresses(None if session.as_json else url_shower(console))
+    host = McpHost(configs, session.config.paths.tools, open_url=addresses.take)
     with closing(host):
         host.start()
         _wait(host, addresses)
@@ -125,13 +122,12 @@ def _started(session: Session, configs: Sequence[ServerConfig]) -> Mapping[str, 
     return outcomes
 
 
-def _wait(host: McpHost, addresses: Addresses | None) -> None:
+def _wait(host: McpHost, addresses: Addresses) -> None:
     """Until all servers are ready or have failed; where one wants a login, the person is shown where."""
     deadline = time.monotonic() + _PATIENCE_S
     while any(one.state == "starting" for one in host.status()) and time.monotonic() < deadline:
         host.wait(_LOOK_S)
-        if addresses is not None:
-            addresses.show()
+        addresses.show()
 
 
 def _show(session: Session, outcomes: Sequence[_Outcome]) -> None:

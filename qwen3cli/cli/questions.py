@@ -55,7 +55,8 @@ def go_on_question(console: Console) -> Callable[[int], bool] | None:
     """Asks whether a turn may go on although the model has called tools for so long."""
 
     def ask(rounds: int) -> bool:
-        return agrees(console, f"The model has called tools {rounds} times in a row. Go on? [y/N]")
+        so_often = "once" if rounds == 1 else f"{rounds} times in a row"
+        return agrees(console, f"The model has called tools {so_often}. Go on? [y/N]")
 
     return ask if can_ask(console) else None
 

@@ -6,6 +6,7 @@ Servers start while the model loads, and are waited for when the first message i
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from qwen3cli.chat.events import Event, Notice, Working
 from qwen3cli.chat.messages import Message, Role, ToolCall, ToolResult, ToolSpec
 from qwen3cli.chat.ports import Engine, PreparedCall
+from qwen3cli.cli.addresses import Addresses
 from qwen3cli.cli.attached import Attachments
 from qwen3cli.cli.consent import input_question, project_question, url_shower
 from qwen3cli.cli.questions import call_question, elicitation, go_on_question
@@ -71,11 +73,13 @@ class Tooling:
         self._settings = ToolSettings.of(paths.config)
         ask = elicitation(console) if can_ask else None
         self._visitors = Visitors(ask) if ask is not None else None
+        self.addresses = Addresses(url_shower(console) if can_ask else None)
+        """What servers want opened."""
         self._host = McpHost(
             gathered.servers,
             paths.tools,
             elicit=self._visitors.knock if self._visitors is not None else None,
-            open_url=url_shower(console) if can_ask else None,
+            open_url=self.addresses.take,
         )
         allow = [*self._settings.allow, *trusting(gathered.trusted)]
         question = call_question(console) if can_ask else None
@@ -122,7 +126,7 @@ class Tooling:
         """Wait for the servers, as long as they may take; a person may stop that, and chats without the late ones."""
         self._stopped = self.waited_enough = False
         for _ in range(round(_START_S / _LOOK_S)):
-            late = {one.name for one in self._host.status() if one.state == "starting"} - self._given_up
+            late = self._late() - self._given_up
             if self._stopped:
                 self._given_up |= late
                 self.waited_enough = True
@@ -132,16 +136,24 @@ class Tooling:
             yield from self.visits()
             self._host.wait(_LOOK_S)
 
+    def _late(self) -> set[str]:
+        return {one.name for one in self._host.status() if one.state == "starting"}
+
     def wait(self) -> None:
         """Until the servers have started; showing that, and no longer than a person wants."""
-        if not any(one.state == "starting" for one in self._host.status()):
+        if not self._late():
             return
-        stop = threading.Event()
+        stop, deadline = threading.Event(), time.monotonic() + _START_S
         with Progress(self._console, "starting the servers", unit="share"), cancelling(stop.set):
-            self._host.wait(_START_S, stop)
+            while self._late() and not stop.is_set() and time.monotonic() < deadline:
+                self._host.wait(_LOOK_S, stop)
+                self.addresses.show()
 
     def visits(self) -> Iterator[Event]:
-        """Put what servers want to know to the person, if they do; the notice ends what a screen shows meanwhile."""
+        """Put what servers want to know to the person, if they do; a notice ends what a screen shows meanwhile."""
+        if self.addresses.any:
+            yield Notice("a server wants an address opened")
+            self.addresses.show()
         if self._visitors is not None and self._visitors.any:
             yield Notice("a server asks something")
             for line in self._visitors.attend(self._stop_turn):
@@ -230,6 +242,7 @@ class Tooling:
             again.start()
             while again.is_alive() and not stop.is_set():
                 again.join(_LOOK_S)
+                self.addresses.show()
         self._prompts.forget()
         self._resources.forget()
 

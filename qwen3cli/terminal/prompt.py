@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
@@ -15,6 +16,7 @@ from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.styles import Style
 
+from qwen3cli.chat.bench import AddressesView
 from qwen3cli.terminal.blocks import is_open
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.history import HistoryFile
@@ -24,6 +26,7 @@ from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.slash import complete_line
 from qwen3cli.terminal.wrap import clip, display_width
 
+_LOOK_S = 0.3
 PLACEHOLDER = "Send a message (/? for help)"
 
 _STYLE = Style.from_dict(
@@ -57,7 +60,7 @@ class PromptReader:
         """The next message."""
         self._reading = True
         try:
-            return self._session.prompt(pre_run=self._leave)
+            return self._session.prompt(pre_run=self._begin)
         finally:
             self._reading = False
             if self._signal is not None:
@@ -71,6 +74,11 @@ class PromptReader:
             if self._session.app.is_running and loop is not None:
                 loop.call_soon_threadsafe(self._leave)
         return self._reading
+
+    def _begin(self) -> None:
+        if (bench := self._seat.desk.bench) is not None:
+            get_app().create_background_task(_show(bench.addresses))
+        self._leave()
 
     def _leave(self) -> None:
         app = self._session.app
@@ -92,6 +100,14 @@ def status_line(seat: Seat, width: int) -> str:
     rest = f"{dot}{mode}{dot}{desk.context_used:,}/{desk.engine.context_size:,}"
     name = clip(sanitise_line(desk.facts.name), max(width - display_width(rest), 4))
     return clip(name + rest, width)
+
+
+async def _show(addresses: AddressesView) -> None:
+    """Above the line that is edited: a login begins when its server likes."""
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if addresses.any:
+            await run_in_terminal(addresses.show)
 
 
 def _placeholder() -> StyleAndTextTuples:

@@ -71,6 +71,8 @@ def run_repl(
 def _talk(seat: Seat, desk: ReplDesk, reader: Reader, hide_thinking: bool) -> ExitCode:
     console, warned = seat.console, False
     while not seat.leaving:
+        if (bench := desk.bench) is not None:
+            bench.addresses.show()
         try:
             text = replace_surrogates(reader.read())
         except EOFError:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from tests.conftest import Run
 from tests.terminal.screen import Tty
 from tests.tools.hosts import SERVERS
+from tests.tools.servers.web import site
 
 QUESTION = "What will the weather be in Paris?"
 ANSWER = "Paris: sunny, 21 degrees in Paris"
@@ -256,6 +258,24 @@ def test_a_prompt_alone_starts_no_servers(home: Path, qwen3: Run) -> None:
     done = qwen3("chat", "demo", "What is 2 + 3?", "--no-think", "--temperature", "0", env=env(home))
     assert (done.returncode, done.stdout) == (0, "2 + 3 = 5.")
     assert not (home / "tools").exists()
+
+
+def test_a_login_is_shown_above_what_is_typed_and_while_servers_are_waited_for(home: Path) -> None:
+    with site("login") as web:
+        servers(home, web={"type": "http", "url": f"{web.url}/mcp"})
+        with chatting(home, columns=400) as terminal:
+            for number, keys in ((1, "half a mess"), (2, "/tools reconnect web\r")):
+                terminal.type(keys)
+                text = terminal.wait(lambda text, wanted=number: text.count("/authorize?") == wanted)
+                if number == 1:
+                    assert f"{PROMPT}half a mess" in [line.rstrip() for line in text.splitlines()]
+                    terminal.type("\x03")
+                address = re.findall(r"^http\S+/authorize\S+", text, re.MULTILINE)[-1]
+                urllib.request.urlopen(address).close()
+                terminal.type("/tools\r")
+                terminal.wait(lambda text, wanted=number: text.count("web.fine") == wanted)
+                web.token = "another"
+            assert terminal.text.count("Open this address in a browser, for a server asks it") == 2
 
 
 def test_a_dead_server_is_a_notice_unless_tools_are_demanded(home: Path, qwen3: Run) -> None:

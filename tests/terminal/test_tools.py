@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qwen3cli.chat.messages import Message
+from qwen3cli.cli.addresses import Addresses
 from qwen3cli.errors import UsageError
 from qwen3cli.terminal.repl import run_repl
 from qwen3cli.terminal.slash import complete_line, run_line
@@ -67,6 +68,7 @@ class FakeBench:
         self.there = [Server("git"), Server("web", "failed", 0, "it died\x1b")]
         self.asked: list[tuple[str, str]] = []
         self.given: Mapping[str, str] = {}
+        self.addresses = Addresses(None)
         self.said = [
             Message("user", "first"),
             Message("assistant", "then"),
