@@ -52,7 +52,7 @@ def _exclude_objects(a: Schema, b: Schema) -> bool:
         one, other = as_schema(mine[name]), as_schema(theirs[name])
         if not any(key in part for key in COMBINING for part in (one, other)) and _exclude(one, other):
             return True
-    closed = b.get("additionalProperties") is False and "patternProperties" not in b
+    closed = b.get("additionalProperties") is False and not b.get("patternProperties")
     return closed and any(name not in theirs for name in a.get("required", []))
 
 

@@ -27,6 +27,7 @@ from qwen3cli.engines.schema_same import identity
 
 MOST_STEPS = 20_000
 LABELS = {"type", "enum", "const", "title", "description", "default", "examples", "deprecated", "$comment"}
+_LATER = {*COMBINING, "unevaluatedProperties"}
 _MAX_ALTERNATIVES = 200
 
 
@@ -61,7 +62,7 @@ class Layers:
 
     def _flat(self, schema: Schema, inside: tuple[str, ...]) -> list[Schema]:
         self._step(1)
-        found = [{key: value for key, value in schema.items() if key not in COMBINING}]
+        found = [{key: value for key, value in schema.items() if key not in _LATER}]
         if "$ref" in schema:
             found = self._products(found, self._referred(schema["$ref"], inside))
         for part in _parts(schema, "allOf"):
@@ -69,6 +70,9 @@ class Layers:
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 found = self._products(found, self._ways(_parts(schema, key), key, inside))
+        if "unevaluatedProperties" in schema:
+            # All that is combined here has had its say by now, and nothing around it has.
+            return [{"additionalProperties": schema["unevaluatedProperties"], **each} for each in found]
         return found
 
     def _referred(self, reference: Any, inside: tuple[str, ...]) -> list[Schema]:

@@ -29,7 +29,6 @@ _IMPLIED = {
         "required",
         "additionalProperties",
         "patternProperties",
-        "unevaluatedProperties",
     ),
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"),
     "string": ("minLength", "maxLength", "pattern", "format"),
@@ -140,6 +139,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _both(a: Any, b: Any) -> Any:
+    if a is False or b is False:
+        return False
     if b is True or b == {} or _equal(a, b):
         return a
     return b if a is True or a == {} else {"allOf": [a, b]}
@@ -154,9 +155,8 @@ def _merge_objects(a: Schema, b: Schema, merged: Schema) -> None:
         }
     if "required" in a and "required" in b:
         merged["required"] = list(dict.fromkeys([*a["required"], *b["required"]]))
-    for key in ("additionalProperties", "unevaluatedProperties"):
-        if key in a and key in b:
-            merged[key] = False if False in (a[key], b[key]) else _both(a[key], b[key])
+    if "additionalProperties" in a and "additionalProperties" in b:
+        merged["additionalProperties"] = _both(a["additionalProperties"], b["additionalProperties"])
     if (
         "patternProperties" in a
         and "patternProperties" in b
@@ -166,7 +166,7 @@ def _merge_objects(a: Schema, b: Schema, merged: Schema) -> None:
 
 
 def _others(schema: Schema) -> Any:
-    return True if "patternProperties" in schema else schema.get("additionalProperties", True)
+    return True if schema.get("patternProperties") else schema.get("additionalProperties", True)
 
 
 def _merge_arrays(a: Schema, b: Schema, merged: Schema) -> None:

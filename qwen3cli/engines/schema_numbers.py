@@ -34,7 +34,7 @@ class Bounds:
 def integer(rules: Rules, bounds: Bounds) -> Ref:
     """The integers of a range."""
     low = None if bounds.low is None else _ceiling(bounds.low, above=bounds.low_open)
-    high = None if bounds.high is None else -_ceiling(-bounds.high, above=bounds.high_open)
+    high = None if bounds.high is None else -_ceiling(bounds.high.copy_negate(), above=bounds.high_open)
     ways: list[list[Item]] = []
     if (low is None or low <= 0) and (high is None or high >= 0):
         ways.append([Literal("0")])
@@ -62,8 +62,8 @@ def number(rules: Rules, bounds: Bounds) -> Ref:
         ways.append([_Decimals(rules, reach).rule()])
     if low is None or low < 0:
         down = high is not None and high < 0
-        near = -high if down and high is not None else zero
-        far = None if low is None else -low
+        near = high.copy_negate() if down and high is not None else zero
+        far = None if low is None else low.copy_negate()
         reach = _Reach(near, far, not down or bounds.high_open, bounds.low_open)
         ways.append([Literal("-"), _Decimals(rules, reach).rule()])
     return rules.add(ways)
@@ -143,9 +143,10 @@ class _Decimals:
         self._low, self._low_rest = _parts(reach.low)
         self._high, self._high_rest = (None, None) if reach.high is None else _parts(reach.high)
         needed = max(_FRACTION, len(self._low_rest), len(self._high_rest or ""))
-        # Next to a bound that is not in the range itself, a longer fraction could be rounded to it.
+        # Next to a bound that is not in the range itself, a longer fraction could be rounded to it; and one that is
+        # no double itself could be passed.
         for bound, is_open in ((self._low, reach.low_open), (self._high, reach.high_open)):
-            if bound is not None and is_open:
+            if bound is not None and (is_open or len(str(bound)) > _EXACT):
                 needed = max(0, min(needed, _EXACT - len(str(bound))))
         self._longest = needed
 

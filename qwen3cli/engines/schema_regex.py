@@ -242,6 +242,9 @@ class _Reader:
                 code = int(digits, 16)
             except ValueError:
                 raise self.refusal() from None
+            if 0xD800 <= code <= 0xDFFF:
+                # Half a pair: what it means depends on who reads the pattern.
+                raise self.refusal()
             return ((code, code),)
         if character in _NAMED and not (character == "0" and self.rest[:1].isdigit()):
             return ((_NAMED[character], _NAMED[character]),)

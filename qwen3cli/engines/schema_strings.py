@@ -138,6 +138,9 @@ class Strings:
         raw = _both(ranges, _RAW)
         ways: list[Way] = [(Chars(raw),)] if raw else []
         ways += [(Literal(text),) for code, text in _ESCAPED.items() if _both(ranges, ((code, code),))]
+        if not ways:
+            # Other control characters are written only where nothing else will do.
+            ways = [(Literal(f"\\u{code:04x}"),) for code in range(0xA0) if _both(ranges, ((code, code),))]
         return ways[0] if len(ways) == 1 else (self._rules.add(ways),)
 
 

@@ -8,6 +8,7 @@ the spaces of Python's `json.dumps`, which Qwen writes too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
 
 _DEEPEST = 60
+_ESCAPED = re.compile("[\x7f-\x9f\ud800-\udfff]")
 _UNSAID = {
     "object": ("propertyNames", "dependentRequired", "dependentSchemas", "dependencies"),
     "array": ("contains", "unevaluatedItems"),
@@ -28,7 +30,8 @@ _UNSAID = {
     "integer": ("multipleOf",),
 }
 _ANYWHERE = ("not", "if", "$dynamicRef")
-_SAID_BY_TYPE = {"type", "enum", "const", "title", "description", "default", "examples", "$schema"}
+_WORDS_FOR_PEOPLE = {"title", "description", "default", "examples", "deprecated", "$comment", "$schema"}
+_SAID_BY_LIST = _WORDS_FOR_PEOPLE | {"enum", "const"}
 
 
 class Values:
@@ -58,8 +61,7 @@ class Values:
         return ref
 
     def _ways(self, schema: Schema, path: str) -> list[Way]:
-        meaning = {word for word in schema if word not in _SAID_BY_TYPE}
-        if meaning == {"$ref"}:
+        if "$ref" in schema and schema.keys() - _WORDS_FOR_PEOPLE == {"$ref"}:
             return [(self.value(self._layers.resolve(schema["$ref"]), path),)]
         flats, overlap = self._layers.flat(schema)
         if overlap:
@@ -90,7 +92,7 @@ class Values:
 
     def _listed(self, values: list[Any], schema: Schema, path: str) -> list[str]:
         """The listed values that meet the rest of the schema, as far as that can be told."""
-        if schema.keys() <= _SAID_BY_TYPE - {"type"}:
+        if schema.keys() <= _SAID_BY_LIST:
             return list(map(as_json, values))
         rest = {word: part for word, part in schema.items() if word not in ("enum", "const")}
         for word in self._values.untold(rest):
@@ -159,9 +161,9 @@ class Values:
     def _object(self, schema: Schema, path: str) -> Way:
         properties = as_schema(schema.get("properties", {}))
         required = [*dict.fromkeys(name for name in schema.get("required", []) if isinstance(name, str))]
-        said = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
+        said = schema.get("additionalProperties")
         for name in required:
-            properties.setdefault(name, True if said is None or "patternProperties" in schema else said)
+            properties.setdefault(name, True if said is None or schema.get("patternProperties") else said)
         # What a schema with properties does not speak of is allowed, and not meant.
         other = "properties" not in schema if said is None else said
         pair = self._other(schema, properties, other, path)
@@ -233,9 +235,9 @@ class Values:
 
 
 def as_json(value: Any) -> str:
-    """A value as the model writes it; half surrogate pairs stay escaped, for UTF-8 has no form for them."""
+    """A value as the model writes it; control characters and half surrogate pairs, which UTF-8 has not, are escaped."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return json.dumps(value) if any("\ud800" <= character <= "\udfff" for character in text) else text
+    return json.dumps(value) if _ESCAPED.search(text) else text
 
 
 def literals(rules: Rules, texts: list[str]) -> Ref:

@@ -187,6 +187,49 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
     "a reference with something beside it": (
         {"$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n", "minimum": 3}, ["3"], ["2", '"3"'],
     ),
+    "a reference with a type beside it": (
+        {"$defs": {"n": {"minimum": 2}}, "items": {"$ref": "#/$defs/n", "type": "integer"}, "type": "array"},
+        ["[2]"],
+        ["[1]", "[2.5]"],
+    ),
+    "a reference with values beside it": (
+        {"$defs": {"n": {"type": "string"}}, "type": "object", "required": ["a", "b"],
+         "properties": {"a": {"$ref": "#/$defs/n", "const": "x"}, "b": {"$ref": "#/$defs/n", "enum": ["y", 1]}}},
+        ['{"a": "x", "b": "y"}'],
+        ['{"a": "y", "b": "y"}', '{"a": "x", "b": "x"}', '{"a": "x", "b": 1}'],
+    ),
+    "what nothing has spoken of": (
+        {"properties": {"a": {"const": 1}}, "allOf": [{"properties": {"b": {"const": 2}}}],
+         "unevaluatedProperties": {"const": 3}},
+        ["{}", '{"a": 1, "b": 2}', '{"c": 3}'],
+        ['{"b": 3}', '{"c": 4}'],
+    ),
+    "what nothing within a part has spoken of": (
+        {"allOf": [{"properties": {"a": {"const": 1}}, "unevaluatedProperties": False},
+                   {"properties": {"a": True, "b": {"const": 2}}}]},
+        ["{}", '{"a": 1}'],
+        ['{"b": 2}', '{"a": 1, "b": 2}'],
+    ),
+    "no patterns of names": (
+        {"patternProperties": {}, "required": ["a"], "additionalProperties": {"type": "null"}},
+        ['{"a": null}'],
+        ['{"a": 1}', "{}"],
+    ),
+    "integers that no double holds": (
+        {"type": "integer", "minimum": 10**29, "maximum": 10**29 + 66},
+        [str(10**29), str(10**29 + 66)],
+        [str(10**29 - 1), str(10**29 + 67), str(10**29 + 100)],
+    ),
+    "numbers between integers that no double holds": (
+        {"type": "number", "minimum": 2**53 + 1, "maximum": 2**53 + 3},
+        ["9007199254740993", "9007199254740995"],
+        ["9007199254740993.0", "9007199254740992", "9007199254740996"],
+    ),
+    "control characters": (
+        {"anyOf": [{"const": "\x9b1m\x7f"}, {"type": "string", "pattern": "^\\x00\\x1b$"}]},
+        ['"\\u009b1m\\u007f"', '"\\u0000\\u001b"'],
+        ['"\x9b1m\x7f"', '"\x1b"'],
+    ),
     "an alternative that cannot be": (
         {"anyOf": [{"enum": []}, {"type": "string", "allOf": [{"type": "null"}]}, {"const": 1}]},
         ["1"],

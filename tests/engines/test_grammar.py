@@ -39,6 +39,7 @@ def test_line_ends_lead_what_follows_a_thinking(tokens: Tokens):
         ({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}, "`uniqueItems` of `a`"),
         ({"type": "string", "pattern": "^(?=a).*$"}, "`pattern`"),
         ({"type": "string", "pattern": "(a)\\1"}, "`pattern`"),
+        ({"type": "string", "pattern": "^\\ud83d\\ude00$"}, "`pattern`"),
         ({"type": "string", "pattern": "(" * 21 + "a" + ")" * 21}, "`pattern`"),
         ({"oneOf": [{"enum": [1, 2]}, {"enum": [2.0]}, {"type": "null"}]}, "`oneOf`"),
         ({"oneOf": [{"type": "string", "minLength": 3}, {"type": "string", "maxLength": 3}]}, "`oneOf`"),
