@@ -13,8 +13,8 @@ from qwen3cli.tools.results import KEPT_S, Count, Results
 
 
 def words(text: str) -> int:
-    """Tokens as some tokenizer might have them: three characters or a line end each."""
-    return sum(-(-len(line) // 3) + 1 for line in text.split("\n"))
+    """Tokens as some tokenizer might have them: three characters or a line end each; none where there is no text."""
+    return sum(-(-len(line) // 3) for line in text.split("\n")) + text.count("\n")
 
 
 def dense(text: str) -> int:
@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_cut_and_saved_whole(tmp_path: Path, count: Count, 
 
 
 def test_what_fits_is_left_alone(tmp_path: Path) -> None:
-    text = "x" * 297
+    text = "x" * 300
     assert Results(tmp_path / "none").fitting("a.b", text, 100, words) == text
     assert not (tmp_path / "none").exists()
 
