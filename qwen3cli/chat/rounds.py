@@ -80,28 +80,35 @@ class Round:
     def run(self) -> Iterator[Notice | Working]:
         """Ask for each call, then run those that may."""
         prepared: dict[int, PreparedCall] = {}
+        try:
+            yield from self._prepare(prepared)
+        except BaseException as error:
+            # At a question or in between: whoever left wants none of them, nor does a terminal that is gone.
+            for one in prepared.values():
+                one.drop()
+            if not isinstance(error, Interrupted):
+                raise
+            self.interrupted = True
+            return
+        if prepared:
+            yield from self._side_by_side(prepared)
+        self._repeats.note(self._calls, self.results())
+
+    def _prepare(self, prepared: dict[int, PreparedCall]) -> Iterator[Notice]:
+        """Ask for each call; those that may run are in `prepared`, the others have their results."""
         for number, call in enumerate(self._calls):
             if self._repeats.is_one(call):
                 yield Notice(f"`{call.name}` has just failed with these arguments: it is not called again")
                 self._results[number] = ToolResult(call.name, _REPEATED, is_error=True)
                 self.only_searched = False
                 continue
-            try:
-                ready = self._tools.prepare(call)
-            except Interrupted:
-                self.interrupted = True
-                for one in prepared.values():
-                    one.drop()
-                return
+            ready = self._tools.prepare(call)
             if isinstance(ready, ToolResult):
                 self._results[number] = ready
                 self.only_searched &= not ready.is_error
             else:
                 self.only_searched = False
                 prepared[number] = ready
-        if prepared:
-            yield from self._side_by_side(prepared)
-        self._repeats.note(self._calls, self.results())
 
     def _side_by_side(self, prepared: dict[int, PreparedCall]) -> Iterator[Working]:
         said: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -84,13 +84,14 @@ def format_of(text: str | None) -> Mapping[str, Any] | None:
         return None
     if text.lower() == "json":
         return {"type": "object"}
-    path = Path(text).expanduser()
     try:
+        path = Path(text).expanduser()
         with path.open("rb") as file:
             data = file.read(_LARGEST_SCHEMA + 1)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
         raise UsageError(
-            f"`--format {text}` cannot be read: {error.strerror or error}",
+            f"`--format {text}` cannot be read: {reason}",
             "give `json`, or a JSON Schema's file",
         ) from None
     if len(data) > _LARGEST_SCHEMA:

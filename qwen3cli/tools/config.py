@@ -6,6 +6,7 @@ that wins is off. Each file may be in any host's dialect (see `dialects`), with 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -236,8 +237,8 @@ def _content(path: Path, *, piped: bool = False) -> bytes:
             with path.open("rb") as file:
                 content = file.read(LIMIT + 1)
         else:
-            # People keep their configuration elsewhere and link to it.
-            content = read_private(path.resolve(), LIMIT)
+            # People keep their configuration elsewhere and link to it; `resolve` has no `OSError` for links in circles.
+            content = read_private(Path(os.path.realpath(path)), LIMIT)
         if len(content) > LIMIT:
             raise ValueError(f"it has more than {LIMIT:,} bytes")
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def _folders(server: ServerConfig) -> list[str]:
 def _place(path: Path) -> str:
     """Where it is, whatever links lead there; a folder that was removed while we are in it is like no other."""
     try:
-        return str(path.resolve())
+        return os.path.realpath(path)
     except FileNotFoundError:
         return uuid.uuid4().hex
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def rewrite(path: Path, text: Callable[[], str]) -> None:
     A link stays one: what it leads to is replaced.
     """
     try:
-        place = path.resolve()
+        place = Path(os.path.realpath(path))
         with alone(place):
             write_private(place, text().encode())
     except OSError as error:

@@ -259,8 +259,10 @@ class Toolbox:
     def _decided(self, call: ToolCall, known: Known, cancelled: threading.Event) -> Call | ToolResult:
         try:
             verdict = self._approval.decide(known.remote, known.server, call.arguments)
-        except Interrupted:
-            self._record(call, known, allowed=False, by="person", reason="stopped at the question")
+        except BaseException as error:
+            # Whoever closes the terminal leaves the question, too.
+            by = "person" if isinstance(error, Interrupted) else "nobody"
+            self._record(call, known, allowed=False, by=by, reason="stopped at the question")
             raise
         number = self._record(call, known, allowed=verdict.allowed, by=verdict.by, reason=verdict.reason)
         if not verdict.allowed:

@@ -153,13 +153,14 @@ def test_an_interrupted_call_ends_the_turn_and_has_a_result() -> None:
     ]
 
 
-def test_nothing_runs_when_the_person_leaves_at_the_question() -> None:
+@pytest.mark.parametrize("way", [Interrupted, SystemExit])
+def test_nothing_runs_when_the_person_leaves_at_the_question(way: type[BaseException]) -> None:
     ran: list[ToolCall] = []
 
     class Leaving(FakeTools):
         def prepare(self, call: ToolCall) -> FakeCall | ToolResult:
             if call == CALLS[1]:
-                raise Interrupted
+                raise way
             return super().prepare(call)
 
     def answer(call: ToolCall, _: Callable[[str], None]) -> ToolResult:
@@ -167,6 +168,11 @@ def test_nothing_runs_when_the_person_leaves_at_the_question() -> None:
         return ToolResult(call.name, "done")
 
     tools = Leaving(answer)
+    if way is SystemExit:
+        with pytest.raises(SystemExit):
+            turn(tools, calls(*CALLS))
+        assert (ran, tools.dropped) == ([], [CALLS[0]])
+        return
     events, conversation, _ = turn(tools, calls(*CALLS))
     assert (ran, tools.dropped) == ([], [CALLS[0]])
     assert isinstance(events[-1], TurnEnded)

@@ -308,7 +308,7 @@ def test_a_demanded_call_is_made(home: Path, qwen3: Run) -> None:
         ("--tools", "--raw"),
         ("--tool-choice", "perhaps"),
         ("--mcp", "absent.json"),
-        ("--format", "absent.json"),
+        ("--format", "~nosuch/absent.json"),
         ("--format", "json", "--raw"),
         ("--yes",),
     ],

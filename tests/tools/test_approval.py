@@ -119,6 +119,8 @@ def test_what_is_approved_in_one_folder_is_not_in_another(
     (tmp_path / "link").symlink_to(here)
     monkeypatch.chdir(tmp_path / "link")
     assert approval(tmp_path).decide(TOOL, relative, {}).allowed
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert not approval(tmp_path).decide(TOOL, replace(relative, cwd=tmp_path / "circle"), {}).allowed
     # A folder that is gone is none that was approved.
     here.rmdir()
     one = approval(tmp_path, Person(ALWAYS, Answer("deny")))

@@ -153,6 +153,9 @@ def test_errors_of_the_users_file_are_errors_and_those_of_a_project_are_notices(
     place.project_file.rmdir()
     os.mkfifo(place.project_file)
     assert "no regular file" in place.gather().notices[0]
+    place.project_file.unlink()
+    place.project_file.symlink_to(place.project_file)
+    assert "symbolic links" in place.gather().notices[0]
     place.user_file.write_text("{")
     with pytest.raises(InvalidFile):
         place.gather()
@@ -291,11 +294,17 @@ def test_what_a_person_will_be_asked_is_shown_with_what_it_becomes(place: Place)
     )
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"accepted": []}', '{"accepted": {"x": 1}}', "\0" * 9])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"accepted": []}', '{"accepted": {"x": 1}}', "\0" * 9, "a link to itself"]
+)
 def test_a_damaged_memory_asks_once_more(place: Place, content: str) -> None:
     place.write(place.project_file, a={"command": "x"})
     place.gather(Person())
-    place.store.write_text(content)
+    if content == "a link to itself":
+        place.store.unlink()
+        place.store.symlink_to(place.store)
+    else:
+        place.store.write_text(content)
     assert place.gather().servers == ()
     assert len(place.gather(Person()).servers) == 1
     assert len(place.gather().servers) == 1

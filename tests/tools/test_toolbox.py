@@ -261,20 +261,23 @@ def test_a_tool_that_changes_is_looked_at_again_and_asked_for_again(make: Make) 
     assert make.asked[1].changed == ("the tool's schema", "the tool's description")
 
 
-def test_what_did_not_run_because_the_person_left_is_recorded(make: Make) -> None:
+@pytest.mark.parametrize(("way", "by"), [(Interrupted, "person"), (SystemExit, "nobody")])
+def test_what_did_not_run_because_the_person_left_is_recorded(
+    make: Make, way: type[BaseException], by: str
+) -> None:
     box = make(answers=[Answer("once")])
 
     def leave(_: Question) -> Answer:
-        raise Interrupted
+        raise way
 
     ready = box.prepare(CALL)
     assert isinstance(ready, Call)
     ready.drop()
-    with pytest.raises(Interrupted):
+    with pytest.raises(way):
         make(ask=leave).prepare(CALL)
     agreed, dropped, left = make.records()
     assert (dropped["id"], dropped["event"], dropped["outcome"]) == (agreed["id"], "returned", "not run")
-    assert (left["decision"], left["by"], left["reason"]) == ("denied", "person", "stopped at the question")
+    assert (left["decision"], left["by"], left["reason"]) == ("denied", by, "stopped at the question")
 
 
 def test_failures_of_servers_are_results(make: Make) -> None:
