@@ -16,10 +16,12 @@ from qwen3cli.engines.schema_items import MALFORMED, Chars, Item, Literal, Marke
 from qwen3cli.engines.schema_merge import merge
 from qwen3cli.engines.schema_rules import Rules
 from qwen3cli.engines.schema_strings import Strings
-from qwen3cli.engines.schema_values import Values, as_json
+from qwen3cli.engines.schema_values import SPARE, Values, as_json
 
 _LINE_END = Chars(((10, 10),))
 _ANY_OBJECT = {"type": "object"}
+_NAMED = 10
+"""Words that a notice names of those that are left out."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class _Writer:
         self._strings = Strings(self.rules)
         self._tags = tags
         self._notices: dict[str, str] = {}
+        # Written first, while there is room for it.
+        self._any = {schema: self._anything(schema) for schema in ("", "object")}
+
+    def _anything(self, kind: str) -> Ref:
+        return Values(self.rules, self._strings, {}).value({"type": kind} if kind else {})
 
     def finish(self, root: Ref) -> Grammar:
         return Grammar(self.rules.write(root, self._tags), self._notices)
@@ -71,8 +78,11 @@ class _Writer:
     def call(self, tools: Sequence[ToolSpec]) -> Ref:
         """The call of one of the tools, and its closing tag."""
         ways: list[list[Item]] = []
-        for tool in tools:
-            start = Literal(f'{{"name": {as_json(tool.name)}, "arguments": ')
+        # All names come first, so that a large schema does not leave a tool without one.
+        names = [
+            self.rules.add([[Literal(f'{{"name": {as_json(tool.name)}, "arguments": ')]]) for tool in tools
+        ]
+        for tool, start in zip(tools, names, strict=True):
             ways.append([start, self._value(tool.parameters, tool.name)])
         line = Repeat(_LINE_END, 0, 1)
         return self.rules.add([[line, self.rules.add(ways), Literal("}"), line, Marker(CALL_CLOSE)]])
@@ -89,9 +99,11 @@ class _Writer:
         except (Unsupported, *MALFORMED) as refusal:
             reason = refusal if isinstance(refusal, Unsupported) else "it is malformed, or nested too deep"
             self._notices[tool] = f"{what} cannot be held to the schema while the model writes: {reason}"
-            return Values(self.rules, self._strings, {}).value(_ANY_OBJECT if tool else {})
+            return self._any["object" if tool else ""]
         if values.loose:
-            left = ", ".join(values.loose)
+            left = ", ".join(values.loose[:_NAMED])
+            if len(values.loose) > _NAMED:
+                left += f" and {len(values.loose) - _NAMED:,} more"
             self._notices[tool] = (
                 f"{what} cannot be held to all of the schema while the model writes: {left} is left out"
             )
@@ -103,5 +115,12 @@ class _Writer:
             raise Unsupported("it is not about an object")
         alone = Rules()
         alone.write(Values(alone, Strings(alone), schema).value(wanted), {})
-        values = Values(self.rules, self._strings, schema)
-        return values, values.value(wanted)
+        values, mark = Values(self.rules, self._strings, schema), self.rules.mark()
+        try:
+            ref = values.value(wanted)
+            if tool and self.rules.room < SPARE:
+                raise Unsupported("the tools are too large together")
+        except Unsupported:
+            self.rules.back(mark)
+            raise
+        return values, ref

@@ -6,8 +6,10 @@ bounds any JSON number of a sane length goes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from qwen3cli.engines.schema_items import Chars, Item, Literal, Ref, Repeat
 from qwen3cli.engines.schema_rules import Rules
@@ -29,6 +31,28 @@ class Bounds:
     high: Decimal | None = None
     low_open: bool = False
     high_open: bool = False
+
+
+def bounds_of(schema: Mapping[str, Any]) -> Bounds:
+    """The range that a schema speaks of."""
+    lows, highs = _ends(schema, "inimum"), _ends(schema, "aximum")
+    low, low_open = max(lows, default=(None, False))
+    high, negated = min(((value, not is_open) for value, is_open in highs), default=(None, True))
+    return Bounds(low, high, low_open, not negated)
+
+
+def _ends(schema: Mapping[str, Any], word: str) -> list[tuple[Decimal, bool]]:
+    """The bounds on one side, each with whether it is not in the range itself."""
+    inside, outside = schema.get("m" + word), schema.get("exclusiveM" + word)
+    # Draft 4 has the second as a property of the first.
+    both = [(inside, outside is True), (None if isinstance(outside, bool) else outside, True)]
+    found: list[tuple[Decimal, bool]] = []
+    for value, is_open in both:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+            if exact.is_finite():
+                found.append((exact, is_open))
+    return found
 
 
 def integer(rules: Rules, bounds: Bounds) -> Ref:

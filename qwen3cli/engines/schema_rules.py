@@ -21,6 +21,7 @@ from qwen3cli.engines.schema_items import (
     target_of,
 )
 from qwen3cli.engines.schema_tangles import untangle
+from qwen3cli.engines.schema_widths import refuse_wide
 
 MAX_ELEMENTS = 60_000
 """Characters, references and repeated items in one grammar; llama.cpp keeps 8 bytes for each and reads them fast."""
@@ -60,6 +61,22 @@ class Rules:
             raise Unsupported("it is too large")
         self._rules[ref.number] = rule
 
+    @property
+    def room(self) -> int:
+        """How many elements may still come."""
+        return MAX_ELEMENTS - self._elements
+
+    def mark(self) -> tuple[int, int, int]:
+        """Where the rules stand, for `back`."""
+        return len(self._rules), len(self._known), self._elements
+
+    def back(self, mark: tuple[int, int, int]) -> None:
+        """Take back all since `mark`; nothing from before it may refer to that."""
+        length, known, self._elements = mark
+        del self._rules[length:]
+        while len(self._known) > known:
+            self._known.popitem()
+
     def repeat(self, item: Chars | Ref, low: int, high: int | None) -> Way:
         """`item` from `low` to `high` times; many times are counted in blocks."""
         if max(low, high or 0) > MAX_REPEATED:
@@ -91,6 +108,7 @@ class Rules:
         empty = _least(rules, lambda item: isinstance(item, Literal) and not item.text)
         _refuse_left_recursion(rules, empty)
         rules = untangle(rules, empty)
+        refuse_wide(rules, root.number, empty)
         names = {number: "root" if number == root.number else f"r{number}" for number in rules}
         lines = [
             f"{names[number]} ::= "

@@ -10,18 +10,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from qwen3cli.engines.schema_items import MALFORMED, Item, Literal, Ref, Unsupported, Way
 from qwen3cli.engines.schema_layers import Layers
 from qwen3cli.engines.schema_listed import Listed
 from qwen3cli.engines.schema_merge import Schema, as_schema, tuple_of, types_of, values_of
-from qwen3cli.engines.schema_numbers import Bounds, integer, number
-from qwen3cli.engines.schema_rules import Rules
+from qwen3cli.engines.schema_numbers import bounds_of, integer, number
+from qwen3cli.engines.schema_rules import MAX_REPEATED, Rules
 from qwen3cli.engines.schema_strings import Strings
 
 _DEEPEST = 60
+SPARE = 5_000
+"""Elements of a grammar that are left for what is around a schema that takes too many."""
 _ESCAPED = re.compile("[\x7f-\x9f\ud800-\udfff]")
 _UNSAID = {
     "object": ("propertyNames", "dependentRequired", "dependentSchemas", "dependencies"),
@@ -118,10 +119,21 @@ class Values:
             return [(Literal("["), *self._array(schema, path), Literal("]"))]
         if kind == "object":
             return [(Literal("{"), *self._object(schema, path), Literal("}"))]
-        return [((integer if kind == "integer" else number)(self._rules, _bounds(schema)),)]
+        return [((integer if kind == "integer" else number)(self._rules, bounds_of(schema)),)]
+
+    def _counts(self, schema: Schema, what: str, path: str) -> tuple[int, int | None]:
+        """The least and the most of something; more than can be counted is left out."""
+        low, high = _count(schema, "min" + what) or 0, _count(schema, "max" + what)
+        if low > MAX_REPEATED:
+            self._leave("min" + what, path)
+            low = 0
+        if high is not None and high > MAX_REPEATED:
+            self._leave("max" + what, path)
+            high = None
+        return low, high
 
     def _string(self, schema: Schema, path: str) -> Ref:
-        low, high = _count(schema, "minLength") or 0, _count(schema, "maxLength")
+        low, high = self._counts(schema, "Length", path)
         pattern = schema.get("pattern")
         if isinstance(pattern, str):
             try:
@@ -133,7 +145,7 @@ class Values:
         return formatted or self._strings.text(low, high)
 
     def _array(self, schema: Schema, path: str) -> Way:
-        low, high = _count(schema, "minItems") or 0, _count(schema, "maxItems")
+        low, high = self._counts(schema, "Items", path)
         if schema.get("uniqueItems") and high not in (0, 1):
             self._leave("uniqueItems", path)
         first, rest = tuple_of(schema)
@@ -165,7 +177,8 @@ class Values:
         for name in required:
             properties.setdefault(name, True if said is None or schema.get("patternProperties") else said)
         # What a schema with properties does not speak of is allowed, and not meant.
-        other = "properties" not in schema if said is None else said
+        least = _count(schema, "minProperties") or 0
+        other = ("properties" not in schema or least > len(properties)) if said is None else said
         pair = self._other(schema, properties, other, path)
         most = self._most_others(schema, properties, required, path)
         more: Way = ()
@@ -182,27 +195,31 @@ class Values:
             some = self._rules.add([here] if name in required else [here, [some]])
             needed |= name in required
             more = (self._rules.add([[Literal(", "), some]] if needed else [[], [Literal(", "), some]]),)
-        if needed or (_count(schema, "minProperties") or 0) > 0:
+        if needed or least > 0:
             return (some,)
         return (self._rules.add([[], [some]]),)
 
     def _property(self, part: Any, path: str) -> Ref:
         """The values of a property; any value where its schema cannot be said, so that the others stay held."""
-        known, depth = len(self._known), self._depth
+        known, depth, mark = len(self._known), self._depth, self._rules.mark()
         try:
-            return self.value(part, path)
+            ref = self.value(part, path)
+            if self._rules.room < SPARE:
+                raise Unsupported("it is too large")
+            return ref
         except (Unsupported, *MALFORMED) as refusal:
             while len(self._known) > known:
                 # What was begun meanwhile may refer to what was never finished.
                 self._known.popitem()
             self._depth = depth
+            self._rules.back(mark)
             reason = refusal if isinstance(refusal, Unsupported) else "it is malformed, or nested too deep"
             self.loose.append(f"`{path.lstrip('.')}` ({reason})")
             return self.value(True, path)
 
     def _most_others(self, schema: Schema, properties: Schema, required: list[str], path: str) -> int | None:
         """How many properties there may be besides the declared ones; None for any number."""
-        low, high = _count(schema, "minProperties") or 0, _count(schema, "maxProperties")
+        low, high = self._counts(schema, "Properties", path)
         if low > max(len(required), 1):
             # A name that comes twice counts once.
             self._leave("minProperties", path)
@@ -266,24 +283,3 @@ def _count(schema: Schema, word: str) -> int | None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
         return None
     return int(value)
-
-
-def _bounds(schema: Schema) -> Bounds:
-    lows, highs = _ends(schema, "inimum"), _ends(schema, "aximum")
-    low, low_open = max(lows, default=(None, False))
-    high, negated = min(((value, not is_open) for value, is_open in highs), default=(None, True))
-    return Bounds(low, high, low_open, not negated)
-
-
-def _ends(schema: Schema, word: str) -> list[tuple[Decimal, bool]]:
-    """The bounds on one side, each with whether it is not in the range itself."""
-    inside, outside = schema.get("m" + word), schema.get("exclusiveM" + word)
-    # Draft 4 has the second as a property of the first.
-    both = [(inside, outside is True), (None if isinstance(outside, bool) else outside, True)]
-    found: list[tuple[Decimal, bool]] = []
-    for value, is_open in both:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-            if exact.is_finite():
-                found.append((exact, is_open))
-    return found

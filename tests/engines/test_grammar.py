@@ -46,6 +46,8 @@ def test_line_ends_lead_what_follows_a_thinking(tokens: Tokens):
         ({"type": "string", "pattern": "^\\bword"}, "`pattern`"),
         ({"type": "string", "pattern": "^a*b*$", "maxLength": 3}, "`maxLength`"),
         ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, "`oneOf`"),
+        ({"type": "string", "minLength": 10**5, "maxLength": 10**6}, "`minLength`, `maxLength`"),
+        ({"type": "array", "items": {"maxItems": 20_001}}, "`maxItems` of `[]`"),
         ({"type": "object", "not": {"required": ["a"]}}, "`not`"),
         ({"type": "object", "additionalProperties": True, "minProperties": 2}, "`minProperties`"),
     ],
@@ -65,7 +67,6 @@ def test_what_cannot_be_said_is_named(schema: Any, left: str):
         ({"enum": []}, "nothing satisfies it"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "nothing satisfies it"),
         ({"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}}, "nothing satisfies it"),
-        ({"type": "string", "maxLength": 10**6}, "something is to be counted up to more than 20,000"),
         ({"enum": ["x" * 50_000, "y" * 50_000]}, "it is too large"),
         ({"type": "date"}, 'it has an unknown type: "date"'),
         ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "`#` refers to itself"),
@@ -115,6 +116,38 @@ def test_one_tool_with_a_bad_schema_takes_nothing_from_the_others():
     assert "elsewhere" not in json.dumps(grammar.text)
 
 
+class TestLargeSchemas:
+    def test_a_property_that_is_too_large_takes_nothing_from_the_others(self, tokens: Tokens):
+        large = {"enum": [f"{n * 7919:012}" for n in range(9000)]}
+        parts = {"a": large, "b": {"type": "null"}, "c": large}
+        matcher = Matcher(tokens, {"type": "object", "properties": parts})
+        assert "`c` (it is too large), `a` (it is too large) is left out" in matcher.grammar.notices[""]
+        assert matcher.takes('{"a": 1, "b": null, "c": []}')
+        assert not matcher.takes('{"b": 1}')
+
+    def test_tools_that_are_too_large_together_are_held_as_far_as_there_is_room(self):
+        lengths = {f"p{n}": {"type": "string", "maxLength": 400 + n} for n in range(20)}
+        tools = [
+            ToolSpec(f"t{n}", "", {"type": "object", "required": [f"q{n}"], "properties": lengths})
+            for n in range(3)
+        ]
+        others = [
+            ToolSpec(f"o{n}", "", {"type": "object", "properties": {f"p{m}": {"type": "string", "maxLength": m}
+                                                                    for m in range(n, 400, 2)}})
+            for n in range(2)
+        ]  # fmt: skip
+        last = ToolSpec("last", "", {"type": "object", "properties": {"zz": {"type": "null"}}})
+        grammar = call_grammar((*tools, *others, last), {})
+        assert [*grammar.notices] == ["o0", "o1"]
+        assert all(f"name\\U00000022: \\U00000022{name}" in grammar.text for name in ("t0", "o1", "last"))
+        assert "zz" in grammar.text
+
+    def test_a_notice_names_the_first_only(self):
+        parts = {f"p{n}": {"type": "integer", "multipleOf": 7 + n} for n in range(500)}
+        notice = answer_grammar((), {}, {"type": "object", "properties": parts}).notices[""]
+        assert notice.endswith("`multipleOf` of `p490` and 490 more is left out")
+
+
 class TestRules:
     def test_left_recursion_is_refused(self):
         rules = Rules()
@@ -136,6 +169,10 @@ class TestRules:
         nothing = rules.add([[Literal("a")], []])
         with pytest.raises(Unsupported, match="may be empty"):
             rules.write(rules.add([[Repeat(nothing, 0, None), Literal("b")]]), {})
+
+    def test_more_than_llama_cpp_counts_is_refused(self):
+        with pytest.raises(Unsupported, match="more than 20,000"):
+            Rules().repeat(Chars(((97, 97),)), 0, 20_001)
 
     def test_what_llama_cpp_would_search_too_long_is_refused(self):
         rules = Rules()
