@@ -39,7 +39,7 @@ chat: $(VENV)/.chat
 	@$(BIN)/qwen3 chat
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff format --check .

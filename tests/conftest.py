@@ -14,6 +14,21 @@ from converters import Wishes
 from qwen3cli.models.conversion import convert_checkpoint, demo_facts
 from tests.converters.checkpoints import Model, make_checkpoint
 
+# Threads that wait for one another while other tests have their cores would wait by spinning, and get nothing done.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+MOST_WORKERS = 8
+"""Processes of tests: each takes up to a gigabyte, and with more of them the longest files alone decide."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """A process for each core that is ours; None leaves it to xdist, which reads what a person set."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    ours = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(ours, MOST_WORKERS)
+
 
 class Run(Protocol):
     """Runs `qwen3` with arguments."""
