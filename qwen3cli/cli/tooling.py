@@ -90,6 +90,7 @@ class Tooling:
         self._box: Toolbox | None = None
         self._engine: Engine | None = None
         self._stopped = False
+        """Whether the person has stopped the turn, or the waiting before it."""
         self._reading = threading.Event()
         """Set when the person stops what is read from a server now."""
         self._given_up: set[str] = set()
@@ -135,6 +136,7 @@ class Tooling:
             yield Working(f"starting {', '.join(sorted(late))}")
             yield from self.visits()
             self._host.wait(_LOOK_S)
+        self._stopped = False
 
     def _late(self) -> set[str]:
         return {one.name for one in self._host.status() if one.state == "starting"}
@@ -154,7 +156,8 @@ class Tooling:
         if self.addresses.any:
             yield Notice("a server wants an address opened")
             self.addresses.show()
-        if self._visitors is not None and self._visitors.any:
+        # Whoever stopped the turn is asked nothing more in it: a call takes a moment to end.
+        if self._visitors is not None and self._visitors.any and not self._stopped:
             yield Notice("a server asks something")
             for line in self._visitors.attend(self._stop_turn):
                 yield Notice(line)

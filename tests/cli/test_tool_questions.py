@@ -91,7 +91,7 @@ def test_a_server_is_told_no(home: Path, curious: Curious) -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 def test_ctrl_c_at_a_servers_question_stops_the_turn(home: Path, curious: Curious, late: bool) -> None:
-    answers = curious(message="Where are you?", schema=CITY)
+    answers = curious(message="Where are you?", schema=CITY, times=2)
     with chatting(home, "--yes") as terminal:
         ask(terminal)
         if late:
@@ -101,9 +101,10 @@ def test_ctrl_c_at_a_servers_question_stops_the_turn(home: Path, curious: Curiou
         screen = ended(terminal)
         assert "interrupted" in screen
         assert "The tool has answered" not in screen
+        assert screen.count("a server asks something") == 1
         terminal.type("What is 2 + 3? /no_think\r")
         terminal.wait("2 + 3 = 5.")
-        assert '{"action": "decline"}' not in told(answers)
+        assert '{"action": "decline"}' not in [one for one in told(answers) if "action" in one][:1]
         assert '{"action": "cancel"}' in told(answers) or "notifications/cancelled" in told(answers)
 
 

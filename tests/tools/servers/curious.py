@@ -1,8 +1,8 @@
 """A server without the SDK that asks the person while its tool runs: `curious.py FILE`.
 
-FILE is JSON: `schema` or `url` and `message` are what it asks, `annotations` what it claims of its tool, `when` the
-method during which it asks ("tools/call" unless given); `mute` names a method that it never answers. What it is
-told is what the tool gives back, and is appended to FILE.told with what else it hears.
+FILE is JSON: `schema` or `url` and `message` are what it asks, `times` how often it does so at once, `annotations` what
+it claims of its tool, `when` the method during which it asks ("tools/call" unless given); `mute` names a method that it
+never answers. What it is told is what the tool gives back, and is appended to FILE.told with what else it hears.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def ask() -> None:
         params |= {"mode": "url", "url": PLAN["url"], "elicitationId": "1"}
     else:
         params |= {"requestedSchema": PLAN["schema"]}
-    say(id=900, method="elicitation/create", params=params)
+    for number in range(PLAN.get("times", 1)):
+        say(id=900 + number, method="elicitation/create", params=params)
 
 
 def main() -> None:
@@ -63,8 +64,9 @@ def main() -> None:
         if method is None:
             told = json.dumps(heard.get("result", heard.get("error")))
             note(told)
-            request = pending.pop()
-            say(id=request["id"], result=result(request["method"], told))
+            if pending:
+                request = pending.pop()
+                say(id=request["id"], result=result(request["method"], told))
         elif "id" not in heard:
             note(method)
         elif method == PLAN.get("mute"):
