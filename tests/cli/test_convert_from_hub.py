@@ -13,7 +13,7 @@ from tests.cli.homes import Home, repository_of
 from tests.converters.adapters import lora, make_adapter
 from tests.converters.checkpoints import Model, make_checkpoint
 from tests.converters.imatrices import write_gguf
-from tests.hubs.faults import slow
+from tests.hubs.faults import held
 from tests.hubs.hub import Hub
 
 NAME = "someone/Tiny"
@@ -87,12 +87,12 @@ def test_a_model_from_elsewhere_is_not_replaced(home: Home, hub: Hub, checkpoint
 
 
 def test_a_name_that_is_taken_meanwhile_stays_taken(home: Home, hub: Hub, checkpoint: Path) -> None:
-    hub.storage.server.inject(slow(1 << 20))
     with ThreadPoolExecutor(1) as pool:
-        remote = pool.submit(home, "convert", NAME, "--as", "m", "-q", "f16", HF_ENDPOINT=hub.url)
-        while not hub.storage.server.asked():
-            time.sleep(0.05)
-        local = home("convert", str(checkpoint), "--as", "m", "-q", "bf16")
+        with held(hub.storage.server):
+            remote = pool.submit(home, "convert", NAME, "--as", "m", "-q", "f16", HF_ENDPOINT=hub.url)
+            while not hub.storage.server.asked() and not remote.done():
+                time.sleep(0.05)
+            local = home("convert", str(checkpoint), "--as", "m", "-q", "bf16")
         done = remote.result()
     assert (local.returncode, done.returncode) == (0, 2), done.stderr
     assert "the store has another model of the name `m`" in done.stderr

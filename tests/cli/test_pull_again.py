@@ -197,9 +197,13 @@ def test_what_cannot_be_converted_is_refused_before_the_weights_come(home: Home,
 def test_two_models_of_one_name_at_once_are_not_mixed_up(home: Home, weights: bytes, demo_q8_0: Path) -> None:
     other = demo_q8_0.read_bytes()
     with Hub(Repository("a/x-GGUF", {FILE: weights}), Repository("b/x-GGUF", {FILE: other})) as hub:
-        hub.storage.server.inject(faults.slow(len(weights)))
         with ThreadPoolExecutor(2) as pool:
-            started = [pool.submit(home, "pull", f"{who}/x-GGUF", HF_ENDPOINT=hub.url) for who in "ab"]
+            with faults.held(hub.storage.server):
+                started = [pool.submit(home, "pull", f"{who}/x-GGUF", HF_ENDPOINT=hub.url) for who in "ab"]
+                # Both have their files to fetch before either is there.
+                while len({one.request.path for one in hub.storage.server.asked()}) < 2:
+                    assert not any(one.done() for one in started)
+                    time.sleep(0.05)
             runs = [one.result() for one in started]
         assert sorted(run.returncode for run in runs) == [0, 2], [run.stderr for run in runs]
         assert any("has just been installed from" in run.stderr for run in runs)

@@ -15,7 +15,7 @@ from converters import convert
 from tests.cli.homes import GGUF, Home, repository_of
 from tests.converters.adapters import lora, make_adapter
 from tests.converters.checkpoints import Model, make_checkpoint
-from tests.hubs.faults import refuse, slow
+from tests.hubs.faults import held, refuse, slow
 from tests.hubs.hub import Hub
 from tests.hubs.repository import Repository
 
@@ -106,9 +106,9 @@ def test_one_that_is_up_to_date_leaves_the_work_of_others_alone(
     with Hub(repository_of(folder, NAME)) as hub, ThreadPoolExecutor(1) as pool:
         assert home("pull", NAME, "-q", "bf16", "--as", "m", HF_ENDPOINT=hub.url).returncode == 0
         time.sleep(2.1)  # Manifests have whole seconds.
-        hub.storage.server.inject(slow(1 << 20))
-        running = started(pool, hub, home, "convert", NAME, "-o", str(home.folder / "o.gguf"))
-        current = home("pull", NAME, "-q", "bf16", "--as", "m", HF_ENDPOINT=hub.url)
+        with held(hub.storage.server):
+            running = started(pool, hub, home, "convert", NAME, "-o", str(home.folder / "o.gguf"))
+            current = home("pull", NAME, "-q", "bf16", "--as", "m", HF_ENDPOINT=hub.url)
         assert "up to date" in current.stderr
         done = running.result()
     assert done.returncode == 0, done.stderr
@@ -355,9 +355,9 @@ def test_a_checkpoint_of_another_kind_is_no_member(home: Home, made: Callable[..
 def test_a_name_that_is_taken_during_a_pull_stays_taken(home: Home, made: Callable[..., Path]) -> None:
     one, other = made("one"), made("other", rope_theta=123456.0)
     with Hub(repository_of(one, NAME)) as hub, ThreadPoolExecutor(1) as pool:
-        hub.storage.server.inject(slow(1 << 20))
-        running = started(pool, hub, home, "pull", NAME, "-q", "bf16", "--as", "m")
-        assert home("convert", str(other), "--as", "m", "-q", "bf16").returncode == 0
+        with held(hub.storage.server):
+            running = started(pool, hub, home, "pull", NAME, "-q", "bf16", "--as", "m")
+            assert home("convert", str(other), "--as", "m", "-q", "bf16").returncode == 0
         done = running.result()
     assert done.returncode == 2, done.stderr
     assert "has just been installed from" in done.stderr

@@ -6,9 +6,12 @@ None of them knows a hub. Offsets are those of the file, whatever range of it wa
 from __future__ import annotations
 
 import gzip
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 
-from tests.hubs.serving import Fault, Request, Response, Wire, without
+from tests.hubs.serving import Fault, Request, Response, Server, Wire, without
 
 ERROR_PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
@@ -69,6 +72,21 @@ def slow(rate: int) -> Fault:
         return replace(response, wire=replace(response.wire, rate=rate)) if response.body else None
 
     return fault
+
+
+@contextmanager
+def held(server: Server) -> Generator[None]:
+    """No body leaves the server before this is over: what others do meanwhile, they do in the middle of a download."""
+    gate = threading.Event()
+
+    def fault(_: Request, response: Response) -> Response | None:
+        return replace(response, wire=replace(response.wire, gate=gate)) if response.body else None
+
+    server.inject(fault)
+    try:
+        yield
+    finally:
+        gate.set()
 
 
 def wrong_etag(etag: str = '"0000000000000000000000000000000000000000"') -> Fault:

@@ -52,6 +52,7 @@ class Wire:
     upto: int | None = None  # bytes before it ends early; None: all
     then: Literal["close", "reset", "stall"] = "close"
     rate: int | None = None  # bytes per second
+    gate: threading.Event | None = None  # it leaves when this is set
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, response: Response, exchange: Exchange) -> None:
         wire = response.wire
+        while wire.gate and not wire.gate.wait(0.05) and not self.server.owner.stopped.is_set():
+            pass
         body = memoryview(response.body)[: wire.upto]
         size = CHUNK if wire.rate is None else max(wire.rate // 50, 1)
         for at in range(0, len(body), size):

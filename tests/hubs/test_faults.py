@@ -131,6 +131,17 @@ def test_a_body_is_slow(server: Server) -> None:
     connection.close()
 
 
+def test_a_body_is_held(server: Server) -> None:
+    place = urlsplit(server.url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+    with faults.held(server):
+        connection.request("GET", "/file")
+        answer = connection.getresponse()
+        assert server.sent() == 0
+    assert answer.read() == DATA
+    connection.close()
+
+
 def test_etags_are_wrong(server: Server) -> None:
     answer = spoiled(server, faults.wrong_etag('"other"'))
     assert (answer.headers["etag"], answer.headers["x-linked-etag"]) == ('"other"', '"other"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from qwen3cli.errors import NetworkError
 from qwen3cli.models.download import RemoteFile, bytes_there
 from qwen3cli.models.partial import CHUNK
-from tests.hubs.faults import refuse, slow, stall
+from tests.hubs.faults import held, refuse, slow, stall
 from tests.hubs.serving import Request, Response
 from tests.models.fetching import HASTE, LARGE, SMALL, Shop, Watcher, counted, fetch, lying, some_bytes
 
@@ -72,6 +73,11 @@ def told(process: subprocess.Popen[str]) -> list[Any]:
     return lines
 
 
+def speaking(crowd: list[subprocess.Popen[str]]) -> list[Any]:
+    """Where something can be read."""
+    return select.select([process.stdout for process in crowd if process.stdout], [], [], 0)[0]
+
+
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
@@ -83,14 +89,16 @@ def test_of_eight_processes_one_transfers(shop: Shop, tmp_path: Path) -> None:
     data = some_bytes(LARGE)
     file = shop.put("/m.gguf", data)
     shop.inject(slow(8 << 20))
-    crowd = [begin(file, tmp_path) for _ in range(8)]
+    with held(shop):
+        crowd = [begin(file, tmp_path) for _ in range(8)]
+        until(lambda: len(speaking(crowd)) >= 7)
     lines = [told(process) for process in crowd]
     assert [process.returncode for process in crowd] == [0] * 8
     assert shop.sent() == LARGE
     assert lying(tmp_path) == ["whole"]
     assert {str(one[-1]) for one in lines} == {str(next(tmp_path.iterdir()))}
     waiting = [one for one in lines if "waiting for it" in json.dumps(one)]
-    assert len(waiting) >= 1
+    assert len(waiting) >= 6
     # Those who wait see how far it is, and what they have in the end.
     for one in waiting:
         assert one[0] == "another process is downloading `m.gguf`: waiting for it"
