@@ -141,7 +141,8 @@ class Connection:
                 failure = await self._serve(one, closing)
                 if isinstance(failure, WantsLogin) and self._may_log_in():
                     failure = await self._serve(Try(one.legacy, one.limit_s, login=True), closing)
-                if self._state != "starting" or isinstance(failure, NoUse):
+                # An end from outside may look like that of the time for a try.
+                if self._state != "starting" or isinstance(failure, NoUse) or closing.is_set():
                     break
         finally:
             self.client = None

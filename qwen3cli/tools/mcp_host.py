@@ -49,6 +49,7 @@ class McpHost:
         self._news: deque[str] = deque(maxlen=200)
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._thread: threading.Thread | None = None
         tell = self._news.append
         world = World(folder, Questions(elicit, open_url, tell), open_url, tell, patience or Patience())
@@ -156,7 +157,7 @@ class McpHost:
     def close(self) -> None:
         """End all servers and the thread; within five seconds, whatever the servers do."""
         with self._starting:
-            loop, self._loop = self._loop, None
+            loop, self._loop, self._closed = self._loop, None, True
         if loop is None:
             return
 
@@ -202,18 +203,28 @@ class McpHost:
             if cancelled is not None and cancelled.is_set():
                 future.cancel()
                 raise Interrupted
-        return future.result()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise _ended() from None
 
     def _ask(self, work: Coroutine[Any, Any, T]) -> T:
         return self._submit(work).result()
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         with self._starting:
+            if self._closed:
+                work.close()
+                raise _ended()
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=[self._loop], name="mcp", daemon=True)
                 self._thread.start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _ended() -> ToolsFailed:
+    return ToolsFailed("the servers have been ended, for the program ends")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -23,6 +23,10 @@ MOST: Final = 1000
 """Of tools, and of whatever else a server lists: no person and no model has use for more."""
 _LARGEST: Final = 1 << 18
 """Characters of one tool's description with its schema, as JSON: a context has no room for more."""
+_TOGETHER: Final = 1 << 20
+"""Such characters of a whole list: to look at so many takes some seconds."""
+_OF_LISTS: Final = ("resultType", "ttlMs", "cacheScope", "nextCursor")
+"""What the protocol wants beside the tools; anything else may be large, and would be looked at with each of them."""
 _OLDEST: Final = "2025-11-25"
 _NAMED: Final = 10
 _SHOWN: Final = 80
@@ -33,7 +37,7 @@ class LeftOut:
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}
-        self._others = self._unseen = 0
+        self._others = self._unseen = self._size = 0
 
     def note(self, name: str, reason: str) -> None:
         """One more."""
@@ -45,6 +49,11 @@ class LeftOut:
     def note_unseen(self, count: int) -> None:
         """So many more, which nobody has looked at."""
         self._unseen += count
+
+    def has_room(self, size: int) -> bool:
+        """Whether one more tool of so many characters is looked at; what is not has no room for good."""
+        self._size += size
+        return self._size <= _TOGETHER
 
     def lines(self, server: str) -> list[str]:
         """What is to be said of it; callable while more are noted."""
@@ -119,12 +128,13 @@ class Sieve(Around["ReadStream[SessionMessage | Exception]"]):
 
     def _sift(self, answer: dict[str, Any], left_out: LeftOut) -> None:
         kept: list[Any] = []
+        beside = {key: answer[key] for key in _OF_LISTS if key in answer}
         tools = cast("list[Any]", answer["tools"])
         if len(tools) > MOST:
             left_out.note_unseen(len(tools) - MOST)
         for tool in tools[:MOST]:
             name = str(tool.get("name")) if isinstance(tool, dict) else "(none)"  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-            reason = self._fault(name, tool, answer)
+            reason = self._fault(name, tool, beside, left_out)
             if reason is None:
                 # The SDK would check each result with it, with patterns that may take for ever, on our only loop.
                 tool.pop("outputSchema", None)
@@ -133,7 +143,7 @@ class Sieve(Around["ReadStream[SessionMessage | Exception]"]):
                 left_out.note(name, reason)
         answer["tools"] = kept
 
-    def _fault(self, name: str, tool: Any, answer: dict[str, Any]) -> str | None:
+    def _fault(self, name: str, tool: Any, beside: dict[str, Any], left_out: LeftOut) -> str | None:
         """Why a tool cannot be used, if so."""
         from mcp_types.methods import validate_server_result
 
@@ -141,8 +151,10 @@ class Sieve(Around["ReadStream[SessionMessage | Exception]"]):
             return "no model could be given its name"
         if (size := len(json.dumps(tool))) > _LARGEST:
             return f"its description has {size:,} characters, and at most {_LARGEST:,} are read"
+        if not left_out.has_room(size):
+            return f"the descriptions of all its tools have more than {_TOGETHER:,} characters together"
         try:
-            validate_server_result("tools/list", self._version() or _OLDEST, {**answer, "tools": [tool]})
+            validate_server_result("tools/list", self._version() or _OLDEST, {**beside, "tools": [tool]})
         except (ValueError, RecursionError) as error:
             return f"its description is broken: {brief(error)}"
         return schema_fault(tool["inputSchema"])

@@ -11,10 +11,10 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen3cli.tools import watchdog
 from qwen3cli.tools.failures import NoUse, Trouble
@@ -69,7 +69,7 @@ class Server:
                         elif message is not None:
                             await inbox.send(message)
                     self._note(junk)
-                if not self._ending:
+                if not self._ending and not trouble.ended:
                     trouble.ended = await self._obituary()
 
     def _note(self, junk: list[str]) -> None:
@@ -78,14 +78,19 @@ class Server:
         if len(junk) > _JUNK_LINES:
             self._log.note(f"{len(junk) - _JUNK_LINES:,} more such lines")
 
-    async def write(self, outbox: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        """Hand the server what is to be said; a closed pipe is noticed where its lines are read."""
-        with suppress(OSError):
+    async def write(self, outbox: MemoryObjectReceiveStream[SessionMessage], trouble: Trouble) -> None:
+        """Hand the server what is to be said; one that lives on and hears nothing any more is ended."""
+        try:
             async with outbox:
                 async for message in outbox:
                     text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
                     self.stdin.write(text.encode() + b"\n")
                     await self.stdin.drain()
+        except OSError:
+            # One that has died is noticed where its lines are read.
+            if not self._ending and not await self._ended_within(_OBITUARY_S):
+                trouble.ended = "closed its input"
+                self.let_go()
 
     async def keep_log(self) -> None:
         """Write the server's stderr to its log."""
@@ -108,12 +113,14 @@ class Server:
         self._ending = True
         with suppress(OSError):
             self.stdin.close()
-        if not await self._ended_within(self._exit_s):
+        try:
+            if not await self._ended_within(self._exit_s):
+                self.let_go()
+                if not await self._ended_within(_KILL_S):
+                    with suppress(ProcessLookupError):
+                        self._process.kill()
+        finally:
             self.let_go()
-            if not await self._ended_within(_KILL_S):
-                with suppress(ProcessLookupError):
-                    self._process.kill()
-        self.let_go()
         # Who escaped the watchdog may hold a pipe, which nothing public closes.
         transport = self._process._transport  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownVariableType]
         transport.close()
@@ -147,7 +154,7 @@ async def stdio_streams(
     write_stream, outbox = anyio.create_memory_object_stream["SessionMessage"](0)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.read, inbox, trouble)
-        tasks.start_soon(server.write, outbox)
+        tasks.start_soon(server.write, outbox, trouble)
         tasks.start_soon(server.keep_log)
         try:
             yield read_stream, write_stream
@@ -155,10 +162,20 @@ async def stdio_streams(
             with anyio.CancelScope(shield=True):
                 for stream in (read_stream, write_stream):
                     await stream.aclose()
-                await server.end()
+                await _to_its_end(server.end())
             tasks.cancel_scope.cancel()
     for stream in (inbox, outbox):
         await stream.aclose()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for `work` also where the waiting task is cancelled meanwhile, which no shield of anyio keeps off."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def launch(config: ServerConfig, log: ServerLog, exit_s: float) -> Server:

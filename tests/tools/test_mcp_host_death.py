@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from qwen3cli.errors import QwenError
+from qwen3cli.errors import QwenError, ToolsFailed
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.mcp_host import McpHost
+from qwen3cli.tools.offers import Patience
 from tests.tools.hosts import call, friendly, hostile, hosting
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,24 @@ def test_a_server_that_is_starting_goes_too(tmp_path: Path) -> None:
         time.sleep(0.02)
     host.close()
     assert survivors([int(note.read_text())]) == []
+
+
+def test_a_server_that_is_being_ended_goes_too(tmp_path: Path) -> None:
+    """Nothing that comes in between, here a wish for another start, keeps it alive."""
+    code = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(600)"
+    note = tmp_path / "note"
+    server = ServerConfig("mute", "stdio", sys.executable, ("-c", code, str(note)))
+    host = McpHost([server], tmp_path, patience=Patience(start_s=0.5, retry_s=0.2, exit_s=1.5))
+    host.start()
+    log = tmp_path / "logs" / "mute.log"
+    while not log.exists():
+        time.sleep(0.02)
+    time.sleep(1.2)
+    host.reconnect("mute")
+    assert survivors([int(note.read_text().split()[0])]) == []
+    host.close()
+    with pytest.raises(ToolsFailed, match="the servers have been ended"):
+        call(host, "mute", "fine")
 
 
 def test_closing_ends_a_call(tmp_path: Path) -> None:

@@ -115,6 +115,15 @@ def test_what_nobody_asked_for_is_no_answer(tmp_path: Path) -> None:
             ],
         ),
         (
+            "heavy",
+            4,
+            [
+                f"the tool `fine{number}` of the server `hostile` is left out: "
+                "the descriptions of all its tools have more than 1,048,576 characters together"
+                for number in (4, 5)
+            ],
+        ),
+        (
             "endless",
             100,
             ["the list of tools of the server `hostile` does not end after 100 pages; it is cut there"],
@@ -160,6 +169,13 @@ def test_a_death_during_a_call_is_said_and_nothing_is_repeated(tmp_path: Path) -
             call(host, "hostile", "fine")
         assert only(host).state == "ready"
         assert len(starts.read_text().splitlines()) == 2
+
+
+def test_a_server_that_hears_no_more_is_started_again(tmp_path: Path) -> None:
+    with hosting(tmp_path, hostile("hears no more"), patience=HASTY) as host:
+        with pytest.raises(ToolsFailed, match=r"closed its input while .* it runs again"):
+            call(host, "hostile", "fine")
+        assert only(host).state == "ready"
 
 
 def test_junk_on_stdout_is_skipped(tmp_path: Path) -> None:
@@ -221,8 +237,9 @@ def test_a_flood_of_small_things_passes(tmp_path: Path, mode: str) -> None:
         assert log.stat().st_size < 10_000
 
 
-def test_a_server_that_reads_no_answer_is_let_go(tmp_path: Path) -> None:
-    with hosting(tmp_path, hostile("deaf"), patience=HASTY) as host:
+@pytest.mark.parametrize("mode", ["deaf", "deaf and fickle", "verbose"])
+def test_a_server_that_reads_no_answer_is_let_go(tmp_path: Path, mode: str) -> None:
+    with hosting(tmp_path, hostile(mode), patience=HASTY) as host:
         with pytest.raises(ToolsFailed, match=r"asks and asks, and reads no answer while .* it runs again"):
             call(host, "hostile", "fine")
         assert only(host).state == "ready"

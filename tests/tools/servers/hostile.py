@@ -43,6 +43,8 @@ def tools() -> list[Any]:
         return [{**fine, "name": f"not fine {number}"} for number in range(10_000)]
     if MODE == "huge":
         return [{**fine, "name": "huge", "description": "x" * (MEGABYTE // 4)}, fine]
+    if MODE == "heavy":
+        return [{**fine, "name": f"fine{number}", "description": "x" * 250_000} for number in range(6)]
     if MODE in ("endless", "changing"):
         return [{**fine, "name": f"fine{listed}"}]
     if MODE == "schemas":
@@ -102,8 +104,16 @@ def notify(request: dict[str, Any]) -> None:
 
 def ask_on(request: dict[str, Any]) -> None:
     """Want to know something again and again, and never read what."""
-    for _ in range(50_000):
-        ask("again", "ping", {})
+    for number in range(50_000):
+        ask(number, "ping", {})
+        if MODE == "deaf and fickle":
+            say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": str(number)}})
+    time.sleep(600)
+
+
+def ask_at_length(request: dict[str, Any]) -> None:
+    for number in range(20):
+        ask(f"{number} {'x' * MEGABYTE}", "ping", {})
     time.sleep(600)
 
 
@@ -126,6 +136,7 @@ CALLS: dict[str, Callable[[dict[str, Any]], None]] = {
     "rubbish": print_rubbish,
     "notes": notify,
     "deaf": ask_on,
+    "verbose": ask_at_length,
     "curious": ask_much,
 }
 
@@ -168,7 +179,17 @@ def speak_unasked() -> None:
 def list_tools(request: dict[str, Any]) -> None:
     global listed
     listed += 1
-    answer(request, {"tools": tools(), "nextCursor": "more"} if MODE == "endless" else {"tools": tools()})
+    # What stands beside a list and means nothing need not be looked at with each tool.
+    beside: dict[str, Any] = {}
+    if MODE == "many":
+        beside["_meta"] = {str(number): None for number in range(300_000)}
+    if MODE == "endless":
+        beside["nextCursor"] = "more"
+    if MODE == "hears no more":
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    answer(request, {"tools": tools(), **beside})
+    if MODE == "hears no more":
+        time.sleep(600)
     if MODE == "changing":
         say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
     if MODE == "wants":
