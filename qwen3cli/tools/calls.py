@@ -13,9 +13,12 @@ from qwen3cli.errors import Interrupted, QwenError
 from qwen3cli.tools.audit import Audit
 from qwen3cli.tools.catalogue import Known
 from qwen3cli.tools.hooks import HookedCall, Hooks
+from qwen3cli.tools.identity import Identity
 from qwen3cli.tools.kinds import RawResult, RemoteTool
 from qwen3cli.tools.results import Count, Results
 from qwen3cli.tools.wording import harmless
+
+_CHANGED = "This call was not run, because its server has changed the tool since it was allowed."
 
 
 class Host(Protocol):
@@ -70,6 +73,9 @@ class Call:
         started = time.monotonic()
         outcome, is_error, content = "interrupted", True, ""
         try:
+            if self._is_another():
+                outcome = "not run"
+                return ToolResult(self.call.name, _CHANGED, is_error=True)
             content, is_error, outcome = self._text(watch)
             means = self.means
             fitting = means.results.fitting(self.known.label, content, int(room * means.share), means.count)
@@ -80,6 +86,13 @@ class Call:
     def drop(self) -> None:
         """Record that it never ran."""
         self._record("not run", True, 0, 0.0)
+
+    def _is_another(self) -> bool:
+        """Whether the tool is not any more what was decided on: somebody may have been asked for long."""
+        remote = self.known.remote
+        now = next((one for one in self.means.host.tools() if one.label == remote.label), remote)
+        # In a folder that is gone no identity is like another.
+        return now != remote and len({Identity.of(one, self.known.server).key for one in (remote, now)}) > 1
 
     def _text(self, watch: Callable[[str], None]) -> tuple[str, bool, str]:
         """The whole result as text, whether it is an error, and how that came about."""
