@@ -6,6 +6,7 @@ on what was written; a schema that cannot be said at all comes down to any JSON.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from qwen3cli.engines.schema_values import SPARE, Values, as_json
 
 _LINE_END = Chars(((10, 10),))
 _ANY_OBJECT = {"type": "object"}
+_LONGEST = 1_000_000
+"""Characters of a schema that is looked at."""
 _NAMED = 10
 """Words that a notice names of those that are left out."""
 
@@ -110,6 +113,8 @@ class _Writer:
         return ref
 
     def _exact(self, schema: Mapping[str, Any], tool: str) -> tuple[Values, Ref]:
+        if len(json.dumps(schema)) > _LONGEST:
+            raise Unsupported("it is too long")
         wanted = merge(dict(schema), _ANY_OBJECT) if tool else dict(schema)
         if wanted is None:
             raise Unsupported("it is not about an object")

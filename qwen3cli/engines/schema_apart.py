@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import cast
 
 from qwen3cli.engines.schema_merge import (
@@ -16,9 +17,15 @@ from qwen3cli.engines.schema_merge import (
 )
 from qwen3cli.engines.schema_same import identity
 
+_MOST = 4_000_000
+"""Characters of alternatives, times how many there are, that are compared."""
+
 
 def apart(ways: list[list[Schema]]) -> bool:
     """Whether no value can meet two of the alternatives, as far as types, values and names can tell."""
+    flats = [schema for way in ways for schema in way]
+    if len(flats) * len(json.dumps(flats)) > _MOST:
+        return False
     return all(
         _exclude(a, b) for n, way in enumerate(ways) for other in ways[n + 1 :] for a in way for b in other
     )

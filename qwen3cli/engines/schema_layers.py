@@ -106,7 +106,8 @@ class Layers:
 
     def _products(self, some: list[Schema], others: list[Schema]) -> list[Schema]:
         """What meets one of the first and one of the second; what comes out twice is there once."""
-        self._step(len(some) * len(others))
+        largest = max(map(_size, (*some, *others)), default=0)
+        self._step(len(some) * len(others) * (1 + largest // 50))
         merged = (merge(a, b) for a in some for b in others)
         found = [each for each in merged if each is not None]
         if len(found) > 1:
@@ -126,6 +127,11 @@ def _parts(schema: Schema, key: str) -> list[Schema]:
     if not isinstance(parts, list):
         raise Unsupported(f"its `{key}` is no list")
     return [as_schema(part) for part in cast("list[Any]", parts)]
+
+
+def _size(schema: Schema) -> int:
+    """How many things are looked at where the schema becomes part of another one."""
+    return sum(len(cast("Any", part)) for part in schema.values() if isinstance(part, (dict, list)))
 
 
 def _is_constant(schema: Schema) -> bool:

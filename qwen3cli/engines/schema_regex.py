@@ -138,8 +138,13 @@ class _Reader:
         self._depth = 0
 
     @property
-    def rest(self) -> str:
-        return self._pattern[self._at :]
+    def rest(self) -> bool:
+        """Whether something is left."""
+        return self._at < len(self._pattern)
+
+    def _comes(self, *texts: str) -> bool:
+        """Whether one of the texts comes next."""
+        return self._pattern.startswith(texts, self._at)
 
     def refusal(self) -> Unsupported:
         return Unsupported(f"the pattern `{self._pattern}` has more to it than a grammar can say")
@@ -160,7 +165,7 @@ class _Reader:
     def row(self) -> Row:
         """Parts up to something that ends them."""
         parts: list[Part] = []
-        while self.rest and not self.rest.startswith(("|", ")", "$", "\\Z")):
+        while self.rest and not self._comes("|", ")", "$", "\\Z"):
             parts.append(self._times(self._part()))
         return Row(tuple(parts))
 
@@ -183,7 +188,7 @@ class _Reader:
             if self.take("?P<"):
                 while self._next() != ">":
                     pass
-            elif self.rest.startswith("?"):
+            elif self._comes("?"):
                 raise self.refusal()
         self._depth += 1
         if self._depth > 20:
@@ -202,7 +207,7 @@ class _Reader:
             return part
         # A lazy mark changes what is found first, not what matches.
         self.take("?")
-        if self.rest.startswith(("*", "+", "?", "{")):
+        if self._comes("*", "+", "?", "{"):
             raise self.refusal()
         if lengths(part)[0] == 0:
             # Repeating what may be empty has endless ways to say nothing.
@@ -246,7 +251,7 @@ class _Reader:
                 # Half a pair: what it means depends on who reads the pattern.
                 raise self.refusal()
             return ((code, code),)
-        if character in _NAMED and not (character == "0" and self.rest[:1].isdigit()):
+        if character in _NAMED and not (character == "0" and self._comes(*"0123456789")):
             return ((_NAMED[character], _NAMED[character]),)
         if character.isalnum():
             raise self.refusal()
@@ -262,7 +267,7 @@ class _Reader:
             first = False
             low, is_class = self._member()
             broad |= is_class
-            if is_class or not self.rest.startswith("-") or self.rest.startswith("-]"):
+            if is_class or not self._comes("-") or self._comes("-]"):
                 ranges += low
                 continue
             self.take("-")
@@ -278,11 +283,11 @@ class _Reader:
 
     def _member(self) -> tuple[Ranges, bool]:
         character = self._next()
-        if character == "[" and self.rest.startswith(":"):
+        if character == "[" and self._comes(":"):
             raise self.refusal()
         if character != "\\":
             return ((ord(character), ord(character)),), False
         if self.take("b"):
             return ((8, 8),), False
-        shorthand = self.rest[:1] in ("d", "D", "w", "W", "s", "S")
+        shorthand = self._comes("d", "D", "w", "W", "s", "S")
         return self._escape(), shorthand

@@ -172,7 +172,7 @@ class Values:
 
     def _object(self, schema: Schema, path: str) -> Way:
         properties = as_schema(schema.get("properties", {}))
-        required = [*dict.fromkeys(name for name in schema.get("required", []) if isinstance(name, str))]
+        required = dict.fromkeys(name for name in schema.get("required", []) if isinstance(name, str))
         said = schema.get("additionalProperties")
         for name in required:
             properties.setdefault(name, True if said is None or schema.get("patternProperties") else said)
@@ -217,7 +217,9 @@ class Values:
             self.loose.append(f"`{path.lstrip('.')}` ({reason})")
             return self.value(True, path)
 
-    def _most_others(self, schema: Schema, properties: Schema, required: list[str], path: str) -> int | None:
+    def _most_others(
+        self, schema: Schema, properties: Schema, required: Mapping[str, None], path: str
+    ) -> int | None:
         """How many properties there may be besides the declared ones; None for any number."""
         low, high = self._counts(schema, "Properties", path)
         if low > max(len(required), 1):

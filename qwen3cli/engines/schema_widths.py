@@ -15,7 +15,7 @@ from qwen3cli.engines.schema_items import Chars, Item, Literal, Ref, Repeat, Uns
 
 MOST_WAYS = 12_000
 """llama.cpp compares each with all others: a character takes up to a tenth of a second with so many."""
-_LONGEST = 200
+_LONGEST = 100
 _LARGE = 100
 RuleSet = Mapping[int, tuple[Way, ...]]
 
@@ -90,6 +90,9 @@ class _Widths:
     def _in_rule(self, number: int) -> int:
         rule = self._rules[number]
         self._starts[number] = sum(map(self._start, rule))
+        if len(rule) == 1:
+            # What it begins with is written out where it is referred to.
+            return max(self._in_way(rule[0]), self._starts[number])
         self._begins[number] = tree = self._tree_of(rule)
         return max(tree.here + tree.below, self._starts[number])
 
@@ -129,7 +132,7 @@ class _Widths:
                 found += item.text
             elif isinstance(item, Chars) and len(item.ranges) == 1 and item.ranges[0][0] == item.ranges[0][1]:
                 found += chr(item.ranges[0][0])
-            elif isinstance(item, Ref) and item.number in self._begins and len(self._rules[item.number]) == 1:
+            elif isinstance(item, Ref) and item.number in self._known and len(self._rules[item.number]) == 1:
                 items += reversed(self._rules[item.number][0])
             else:
                 break
