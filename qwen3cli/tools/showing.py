@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 # Python calls these printable, and nothing is printed: joiners, fillers, variation selectors, blank letters.
 _UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
 
 # Enough of them, and what stands before or behind is out of the window.

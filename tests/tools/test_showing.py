@@ -38,7 +38,10 @@ def test_what_leads_elsewhere_or_nowhere_is_no_address(url: str) -> None:
 
 
 def test_what_cannot_be_seen_is_written_out() -> None:
-    assert one_line("a\nb\t\u200b\u202e\u3164\ufe0f") == "a\\nb\\t\\u200b\\u202e\\u3164\\ufe0f"
+    assert (
+        one_line("a\nb\t\u200b\u202e\u3164\ufe0f\U0001d159")
+        == "a\\nb\\t\\u200b\\u202e\\u3164\\ufe0f\\U0001d159"
+    )
     assert lines_of("a\r\nb\rc") == ["a", "b\\rc"]
     assert quoted("\u200b") == '"\\u200b"'
     assert (
