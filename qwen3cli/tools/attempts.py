@@ -30,5 +30,6 @@ class Try:
     legacy: bool
     limit_s: float
     login: bool = False
+    asked: bool = False
     trouble: Trouble = field(default_factory=Trouble)
     ended: asyncio.Event = field(default_factory=asyncio.Event)

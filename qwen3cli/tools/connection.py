@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _LISTING_S: Final = 60.0
 _LOST_S: Final = 2.0
+_END_S: Final = 5.0
+"""How long a server may take to its end; one that is a process has less."""
 _NOT_OFFERED: Final = ("sampling/createMessage", "roots/list")
 _ELICIT: Final = "elicitation/create"
 _NOTE: Final = 2000
@@ -128,19 +130,28 @@ class Connection:
         self._closing.set()
         if self._state == "starting":
             life.cancel()
+        await asyncio.wait([life], timeout=_END_S)
+        life.cancel()
         with suppress(asyncio.CancelledError):
             await life
 
     async def _live(self, closing: asyncio.Event, settled: asyncio.Event) -> None:
         failure: QwenError | None = None
+        asked = False
         patience = self._world.patience
         tries = [] if self._legacy else [Try(False, patience.start_s)]
         tries.append(Try(True, patience.start_s if self._legacy else patience.retry_s))
         try:
             for one in tries:
-                failure = await self._serve(one, closing)
-                if isinstance(failure, WantsLogin) and self._may_log_in():
-                    failure = await self._serve(Try(one.legacy, one.limit_s, login=True), closing)
+                before, failure = failure, await self._serve(one, closing)
+                if isinstance(failure, WantsLogin) and self._state == "starting" and self._may_log_in():
+                    if asked:
+                        # Why the login came to nothing is said, and nobody is asked for another.
+                        failure = before
+                        break
+                    with_login = Try(one.legacy, one.limit_s, login=True)
+                    failure = await self._serve(with_login, closing)
+                    asked = with_login.asked
                 # An end from outside may look like that of the time for a try.
                 if self._state != "starting" or isinstance(failure, NoUse) or closing.is_set():
                     break
@@ -194,9 +205,11 @@ class Connection:
 
         with anyio.fail_after(one.limit_s) as limit:
 
-            def waiting() -> None:
-                # Somebody logs in, which takes as long as it takes.
-                limit.deadline = math.inf
+            def waiting(begins: bool) -> None:
+                # Somebody logs in, which takes as long as it takes; then the server has its time again.
+                one.asked = True
+                if self._state == "starting":
+                    limit.deadline = math.inf if begins else anyio.current_time() + one.limit_s
 
             open_url = self._world.open_url if one.login else None
             access = Access(self._world.folder / "tokens", open_url, waiting)

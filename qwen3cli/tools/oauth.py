@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _LOGIN_S: Final = 300.0
 _AGAIN_S: Final = 60.0
 """Whoever has just logged in for the same is not asked again."""
+_LOGINS: Final = 5
+"""Of one connection: nobody has use for a server that wants yet another."""
 _RECORD: Final = 1 << 18
 _REQUEST: Final = 1 << 14
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -168,9 +170,9 @@ class Listener:
 
 @asynccontextmanager
 async def login(
-    config: ServerConfig, folder: Path, open_url: Callable[[str], None], waiting: Callable[[], None]
+    config: ServerConfig, folder: Path, open_url: Callable[[str], None], waiting: Callable[[bool], None]
 ) -> AsyncGenerator[OAuthClientProvider]:
-    """Authentication that asks the person to log in; `waiting` hears when that begins."""
+    """Authentication that asks the person to log in; `waiting` hears when that begins and ends."""
     tokens = Tokens(folder, config.url)
     listener = Listener()
     server, tokens.registered = await _listen(listener, await tokens.get_client_info())
@@ -181,17 +183,24 @@ async def login(
     async def show(url: str) -> None:
         check_login_url(config.name, url)
         scope, now = parse_qs(urlsplit(url).query).get("scope", [""])[0], time.monotonic()
+        if len(asked) == _LOGINS:
+            raise NoUse(f"the server `{config.name}` wants more than {_LOGINS} logins")
         if now - asked.get(scope, -math.inf) < _AGAIN_S:
             raise NoUse(f"the server `{config.name}` does not take the login that was just made")
         asked[scope] = now
-        waiting()
+        waiting(True)
         listener.expect(url)
         await in_thread(lambda: open_url(url))
+
+    async def back() -> AuthorizationCodeResult:
+        came = await listener.wait()
+        waiting(False)
+        return came
 
     try:
         provider = _provider(config, tokens, f"http://127.0.0.1:{port}/callback")
         provider.context.redirect_handler = show
-        provider.context.callback_handler = listener.wait
+        provider.context.callback_handler = back
         yield provider
     finally:
         server.close()

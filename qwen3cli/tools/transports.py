@@ -28,7 +28,8 @@ class Access:
 
     folder: Path
     open_url: Callable[[str], None] | None
-    waiting: Callable[[], None]
+    waiting: Callable[[bool], None]
+    """Hears that it is the person's turn, and that it is over."""
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
 _CONNECT_S: Final = 15.0
+_LAST_S: Final = 2.0
 _SESSION: Final = "Mcp-Session-Id"
 _STREAMS: Final = 10
 _STREAMS_S: Final = 10.0
@@ -75,7 +76,8 @@ def make_client(config: ServerConfig, trouble: Trouble, auth: httpx2.Auth | None
         packing = response.headers.get("content-encoding", "identity").strip().lower()
         if packing not in ("", "identity"):
             raise NoUse(f"the server `{config.name}` sends its answers packed, though asked not to")
-        if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+        # Streams of events are read event by event, which are bounded; but what a login says is read as a whole.
+        if not _is_of_events(response):
             response.stream = _bounded(response.stream)
 
     try:
@@ -95,24 +97,45 @@ class _Manners:
     """What a request has to keep to, whoever makes it: the SDK does as the server says."""
 
     def __init__(self, config: ServerConfig) -> None:
-        self._name = config.name
+        self._name, self._legacy = config.name, config.transport == "sse"
         self._host, self._origin = urlsplit(config.url).hostname, _origin(config.url)
         self._asked: deque[float] = deque(maxlen=_STREAMS)
 
     async def mind(self, request: httpx2.Request) -> None:
         """Raises `NoUse` for a place that no request may go to; waits with what comes too often."""
+        import httpx2
+
         self._check_place(str(request.url))
-        if request.method == "GET" and "text/event-stream" in request.headers.get("Accept", ""):
+        # The end of a session is said, and what a login needs is asked for, in a time of their own.
+        limit_s = _LAST_S if request.method == "DELETE" else None if self._is_message(request) else _CONNECT_S
+        if limit_s is not None:
+            request.extensions = {**request.extensions, "timeout": httpx2.Timeout(limit_s).as_dict()}
+        if request.method == "GET" and _accepts_events(request):
             now = time.monotonic()
             if len(self._asked) == _STREAMS and (wait_s := self._asked[0] + _STREAMS_S - now) > 0:
                 await asyncio.sleep(wait_s)
             self._asked.append(time.monotonic())
+
+    def _is_message(self, request: httpx2.Request) -> bool:
+        return self._legacy or _accepts_events(request)
 
     def _check_place(self, url: str) -> None:
         """A login leads where the server says, with secrets of ours: over https, or within the same machine."""
         here = is_loopback(urlsplit(url).hostname) and is_loopback(self._host)
         if not (_origin(url) == self._origin or here or urlsplit(url).scheme == "https"):
             raise NoUse(f"the server `{self._name}` sends us to an address that is not https: {url[:200]}")
+
+
+def _accepts_events(request: httpx2.Request) -> bool:
+    """Whether a stream of events may be the answer: else it is no message, but of a login."""
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+def _is_of_events(response: httpx2.Response) -> bool:
+    request = response.request
+    if request.method == "DELETE" or response.status_code != 200 or not _accepts_events(request):
+        return False
+    return response.headers.get("content-type", "").lower().startswith("text/event-stream")
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:

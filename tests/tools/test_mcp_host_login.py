@@ -19,6 +19,7 @@ from qwen3cli.errors import QwenError
 from qwen3cli.tools.failures import Trouble
 from qwen3cli.tools.kinds import ServerConfig
 from qwen3cli.tools.mcp_host import McpHost
+from qwen3cli.tools.offers import Patience
 from qwen3cli.tools.web import make_client
 from tests.tools.hosts import call, eventually, hosting, only, text_of
 from tests.tools.servers.web import Site, site
@@ -64,6 +65,38 @@ def test_a_login_is_asked_for_once(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert kept["issuer"].rstrip("/") == server.url
         assert kept["tokens"]["access_token"] == "first"
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("login poured out", "the answer has more than 8,388,608 bytes"),
+        ("login without end", "does not answer"),
+    ],
+)
+def test_a_token_that_does_not_come(tmp_path: Path, mode: str, reason: str) -> None:
+    """From when the browser came back, the server has the time that it has without a login."""
+    browser = Browser()
+    patience = Patience(start_s=2.0, retry_s=2.0, exit_s=0.1)
+    with site(mode) as server:
+        with hosting(tmp_path, config(server), open_url=browser, patience=patience) as host:
+            assert only(host).state == "failed"
+            assert only(host).reason.endswith(reason)
+        assert len(browser.urls) == 1
+
+
+def test_a_server_that_wants_ever_more_logins(tmp_path: Path) -> None:
+    browser = Browser()
+    with site("login for more") as server, hosting(tmp_path, config(server), open_url=browser) as host:
+        for _ in range(4):
+            with pytest.raises(QwenError, match="wants a login"):
+                call(host, "web", "fine")
+        with pytest.raises(QwenError, match=r"wants more than 5 logins while .* it runs again"):
+            call(host, "web", "fine")
+        # With what it gave, and without another login.
+        with pytest.raises(QwenError, match=r"is no longer valid while .* it runs again"):
+            call(host, "web", "fine")
+    assert len(browser.urls) == 5
 
 
 def test_without_a_person_a_login_is_a_sentence(tmp_path: Path) -> None:

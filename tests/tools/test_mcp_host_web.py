@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -213,6 +214,20 @@ def test_a_session_that_is_lost_is_had_anew(tmp_path: Path, mode: str) -> None:
         calls = [pool.submit(call, host, "web", "fine") for _ in range(5)]
         assert [text_of(one.result()) for one in calls] == ["fine"] * 5
         assert (server.sessions, host.news()) == (2, [])
+
+
+def test_the_end_of_a_session_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_LAST_S", 0.1)
+    with (
+        site("forgets slowly") as server,
+        hosting(tmp_path, ServerConfig("web", "http", url=f"{server.url}/mcp")) as host,
+    ):
+        again = threading.Thread(target=host.reconnect, args=["web"], daemon=True)
+        again.start()
+        again.join(30)
+        assert not again.is_alive()
+        assert text_of(call(host, "web", "fine")) == "fine"
+        assert (server.sessions, [method for method, _, _ in server.seen].count("DELETE")) == (2, 1)
 
 
 def test_streams_of_events_are_not_asked_for_all_the_time() -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -120,6 +120,19 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.reply(404)
 
+    def do_DELETE(self) -> None:
+        self.note()
+        if self.site.mode == "forgets slowly":
+            time.sleep(60)
+        self.reply(200)
+
+    def pour(self) -> None:
+        """Send a stream without events that ends when nobody reads it any more."""
+        self.events()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"x" * (1 << 20))
+
     def do_POST(self) -> None:
         path = self.note()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -139,7 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             assert form["refresh_token"] == "again"
             self.site.token = "second"
-        self.json(
+        if self.site.mode == "login poured out":
+            return self.pour()
+        if self.site.mode == "login without end":
+            time.sleep(60)
+        return self.json(
             {
                 "access_token": "never taken" if self.site.mode == "login in vain" else self.site.token,
                 "token_type": "Bearer",
@@ -161,6 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif mode.startswith("login") and self.headers.get("Authorization") != f"Bearer {self.site.token}":
             where = f'Bearer resource_metadata="{self.site.url}/.well-known/oauth-protected-resource/mcp"'
             self.reply(401, WWW_Authenticate=where)
+        elif self.site.mode == "login for more" and request["method"] == "tools/call":
+            self.site.sessions += 1
+            more = f'Bearer error="insufficient_scope", scope="right{self.site.sessions}"'
+            self.reply(403, WWW_Authenticate=more)
         elif "id" not in request:
             self.reply(202)
         else:
