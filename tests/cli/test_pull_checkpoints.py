@@ -292,14 +292,14 @@ def test_without_hard_links_others_leave_what_is_in_use(
     home: Home, made: Callable[..., Path], tmp_path: Path
 ) -> None:
     hook = (
-        "import os, time\n"
+        "import os, pathlib, time\n"
         "def refuse(*_, **__): raise PermissionError(1, 'Operation not permitted')\n"
         "os.link = refuse\n"
         "if os.environ.get('SLOWLY'):\n"
         "    import converters\n"
         "    really = converters.convert\n"
         "    def convert(*args, **kwargs):\n"
-        "        time.sleep(6)\n"
+        "        while not pathlib.Path(os.environ['SLOWLY']).exists(): time.sleep(0.02)\n"
         "        return really(*args, **kwargs)\n"
         "    converters.convert = convert\n"
     )
@@ -308,10 +308,11 @@ def test_without_hard_links_others_leave_what_is_in_use(
     path = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
     with Hub(repository_of(folder, NAME)) as hub, ThreadPoolExecutor(1) as pool:
         environ = {"HF_ENDPOINT": hub.url, **path}
-        slowly = {**environ, "SLOWLY": "1"}
+        slowly = {**environ, "SLOWLY": str(tmp_path / "now")}
         running = pool.submit(home, "pull", NAME, "-q", "f16", "--as", "n", **slowly)
         assert home("pull", NAME, "-q", "bf16", "--as", "m", **environ).returncode == 0
         assert "up to date" in home("pull", NAME, "-q", "bf16", "--as", "m", **environ).stderr
+        (tmp_path / "now").touch()
         done = running.result()
     assert done.returncode == 0, done.stderr
     assert home.bytes_of("n") == expected(folder, "f16")

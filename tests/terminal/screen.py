@@ -55,12 +55,18 @@ class Tty:
 
     def wait(self, awaited: str | Callable[[str], bool]) -> str:
         """Read until the screen shows `awaited`, and return the screen."""
-        deadline = time.monotonic() + PATIENCE
+        if not self.shows(awaited, PATIENCE):
+            raise AssertionError(f"the screen never showed {awaited!r}:\n{self.text}")
+        return self.text
+
+    def shows(self, awaited: str | Callable[[str], bool], patience: float) -> bool:
+        """Read until the screen shows `awaited`, which it may not for some seconds."""
+        deadline = time.monotonic() + patience
         while not (awaited in self.text if isinstance(awaited, str) else awaited(self.text)):
             if time.monotonic() > deadline:
-                raise AssertionError(f"the screen never showed {awaited!r}:\n{self.text}")
+                return False
             self._read()
-        return self.text
+        return True
 
     def end(self) -> int:
         """Read to the end and return the exit code."""
