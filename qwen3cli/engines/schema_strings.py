@@ -129,6 +129,9 @@ class Strings:
             return tuple(item for each in part.parts for item in self._part(each))
         if isinstance(part, Choice):
             return (self._rules.add([self._part(each) for each in part.parts]),)
+        if part.high != 1 and _both(_going_on(part.part), _begin(part.part)):
+            # llama.cpp tries every way to cut a long token into turns: twice as many with each character.
+            raise Unsupported("a pattern repeats what may go on as it begins")
         inner = self._part(part.part)
         one = inner[0] if len(inner) == 1 and isinstance(inner[0], (Chars, Ref)) else self._rules.add([inner])
         return self._rules.repeat(one, part.low, part.high)
@@ -164,3 +167,33 @@ def _within(parts: list[Part], low: int, high: int | None, loosen: Callable[[], 
     if ends and min(ends) < fewest:
         raise Unsupported("no string of that length has that pattern")
     return [*parts[: loose[0]], Times(part.part, fewest, min(ends, default=None)), *parts[loose[0] + 1 :]]
+
+
+def _begin(part: Part) -> Ranges:
+    """The characters that a match of a part can begin with."""
+    if isinstance(part, Class):
+        return part.ranges
+    if isinstance(part, Times):
+        return _begin(part.part)
+    found: Ranges = ()
+    for each in part.parts:
+        found += _begin(each)
+        if isinstance(part, Row) and lengths(each)[0] > 0:
+            break
+    return found
+
+
+def _going_on(part: Part) -> Ranges:
+    """The characters with which a match of a part can go on where it could also end."""
+    if isinstance(part, Class):
+        return ()
+    if isinstance(part, Times):
+        return _going_on(part.part) + (_begin(part.part) if part.low != part.high else ())
+    if isinstance(part, Choice):
+        return tuple(each for way in part.parts for each in _going_on(way))
+    found: Ranges = ()
+    for each in reversed(part.parts):
+        found += _going_on(each)
+        if lengths(each)[0] > 0:
+            break
+    return found

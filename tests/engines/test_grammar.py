@@ -44,6 +44,8 @@ def test_line_ends_lead_what_follows_a_thinking(tokens: Tokens):
         ({"oneOf": [{"enum": [1, 2]}, {"enum": [2.0]}, {"type": "null"}]}, "`oneOf`"),
         ({"oneOf": [{"type": "string", "minLength": 3}, {"type": "string", "maxLength": 3}]}, "`oneOf`"),
         ({"type": "string", "pattern": "^\\bword"}, "`pattern`"),
+        ({"type": "string", "pattern": "^(\\w+\\s?)*$"}, "`pattern`"),
+        ({"type": "string", "pattern": "^(.{1,30}){1,30}$"}, "`pattern`"),
         ({"type": "string", "pattern": "^a*b*$", "maxLength": 3}, "`maxLength`"),
         ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, "`oneOf`"),
         ({"type": "string", "minLength": 10**5, "maxLength": 10**6}, "`minLength`, `maxLength`"),
