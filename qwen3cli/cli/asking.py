@@ -10,6 +10,7 @@ import os
 import select
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from threading import Event
 
 from qwen3cli.errors import Interrupted
@@ -99,7 +100,7 @@ def _answer(console: Console, question: str, margin: str, *, hidden: bool, gone:
         with asking(console.stdin, hidden=hidden):
             line = _read(console, gone)
     except KeyboardInterrupt:
-        pass
+        _forget_keys(console.stdin.fileno())
     finally:
         if not line.endswith("\n") or hidden:
             console.err.write("\n")
@@ -131,7 +132,9 @@ def _forget_keys(descriptor: int) -> None:
     if sys.platform != "win32":
         import termios
 
-        termios.tcflush(descriptor, termios.TCIFLUSH)
+        # A terminal that is gone has none.
+        with suppress(termios.error):
+            termios.tcflush(descriptor, termios.TCIFLUSH)
 
 
 def _laid(lines: Iterable[str], first: str, deeper: str, width: int) -> Iterator[str]:

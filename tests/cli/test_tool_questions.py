@@ -97,8 +97,11 @@ def test_ctrl_c_at_a_servers_question_stops_the_turn(home: Path, curious: Curiou
         if late:
             terminal.type("y\r")
             terminal.wait("A city:")
+            terminal.type("my secr")
+            terminal.wait("A city: my secr")
         terminal.type("\x03")
         screen = ended(terminal)
+        assert "secr" not in screen.rpartition(PROMPT)[2]
         assert "interrupted" in screen
         assert "The tool has answered" not in screen
         assert screen.count("a server asks something") == 1
