@@ -25,6 +25,8 @@ TAGS = (THINK_OPEN, THINK_CLOSE, CALL_OPEN, CALL_CLOSE)
 ReplyEvent = Thinking | Text | ToolCalled | Notice
 _MOST_HELD = 64
 """Characters of white space that belong to a tag behind them: more are text, for nobody waits for ever."""
+_DEEPEST = 100
+"""Levels of a call's arguments; beyond some hundreds Python itself cannot write them any more."""
 
 
 class _Phase(Enum):
@@ -208,7 +210,20 @@ def _parse_call(text: str) -> ToolCall | None:
         return None
     if not isinstance(name, str) or not name or not isinstance(arguments, dict):
         return None
+    if _depth(arguments) > _DEEPEST:
+        return None
     return ToolCall(name, cast("dict[str, Any]", arguments))
+
+
+def _depth(value: Any) -> int:
+    """Levels of arrays and objects, counted without recursion."""
+    depth, level = 0, [value]
+    while level := [
+        cast("dict[str, Any] | list[Any]", one) for one in level if isinstance(one, (dict, list))
+    ]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _loads(text: str) -> Any:

@@ -111,9 +111,18 @@ class Toolbox:
         known = named(call.name, self._enabled())
         if isinstance(known, str):
             return _refused(call, known)
-        complaint = self._complaint(known, call.arguments)
-        if complaint:
+        if complaint := self._complaint(known, call.arguments):
             return _refused(call, complaint)
+        try:
+            return self._asked(call, known, cancelled)
+        except BaseException as error:
+            # Whoever closes the terminal leaves the question, too.
+            by = "person" if isinstance(error, Interrupted) else "nobody"
+            self._record(call, known, allowed=False, by=by, reason="stopped before it was decided")
+            raise
+
+    def _asked(self, call: ToolCall, known: Known, cancelled: threading.Event) -> Call | ToolResult:
+        """What the hooks make of the call, and what is decided then."""
         remote = known.remote
         hooked = self._hooks.before(HookedCall(remote.server, remote.name, call.arguments), cancelled)
         self._told.extend(hooked.notices)
@@ -123,8 +132,8 @@ class Toolbox:
         if not same_json(hooked.call.arguments, call.arguments):
             self._tell(f"a hook changed the arguments of `{known.label}`")
             call = replace(call, arguments=hooked.call.arguments)
-            complaint = self._complaint(known, call.arguments)
-            if complaint:
+            if complaint := self._complaint(known, call.arguments):
+                self._record(call, known, allowed=False, by="hook", reason="its arguments are not valid")
                 return _refused(call, complaint)
         return self._decided(call, known, cancelled)
 
@@ -218,8 +227,7 @@ class Toolbox:
         kept: set[str] = set()
         left = self._budget() - self._count(rendered(FIND_TOOLS))
         for label in self._in_use:
-            one = by_label.get(label)
-            if one is not None and (one.tokens <= left or not kept):
+            if (one := by_label.get(label)) is not None and (one.tokens <= left or not kept):
                 kept.add(label)
                 left -= one.tokens
         return [one for one in known if one.label in kept]
@@ -228,8 +236,7 @@ class Toolbox:
         self._in_use = list(dict.fromkeys([*labels, *self._in_use]))
 
     def _find(self, call: ToolCall) -> ToolResult:
-        complaints = self._validation.complaints(FIND_TOOLS.parameters, call.arguments)
-        if complaints:
+        if complaints := self._validation.complaints(FIND_TOOLS.parameters, call.arguments):
             return _refused(call, " ".join(complaints))
         query, known = str(call.arguments["query"]), self._enabled()
         by_name = {one.spec.name: one for one in known}
@@ -257,13 +264,7 @@ class Toolbox:
         return f"This call of `{known.spec.name}` was not run, for its arguments are not valid. {said}"
 
     def _decided(self, call: ToolCall, known: Known, cancelled: threading.Event) -> Call | ToolResult:
-        try:
-            verdict = self._approval.decide(known.remote, known.server, call.arguments)
-        except BaseException as error:
-            # Whoever closes the terminal leaves the question, too.
-            by = "person" if isinstance(error, Interrupted) else "nobody"
-            self._record(call, known, allowed=False, by=by, reason="stopped at the question")
-            raise
+        verdict = self._approval.decide(known.remote, known.server, call.arguments)
         number = self._record(call, known, allowed=verdict.allowed, by=verdict.by, reason=verdict.reason)
         if not verdict.allowed:
             return _refused(call, verdict.reason)

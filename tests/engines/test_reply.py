@@ -216,6 +216,15 @@ def test_numbers_that_json_cannot_hold_make_no_call():
     assert BROKEN in parser.feed(reply) + parser.finish()
 
 
+@pytest.mark.parametrize(("levels", "reads"), [(99, True), (100, False), (5_000, False)])
+def test_arguments_of_any_depth_harm_nobody(levels: int, reads: bool):
+    inner = "[" * levels + "]" * levels
+    parser = ReplyParser(tools=True)
+    reply = f'<tool_call>{{"name": "look", "arguments": {{"at": {inner}}}}}</tool_call>'
+    events = parser.feed(reply) + parser.finish()
+    assert (BROKEN in events, isinstance(events[0], ToolCalled)) == (not reads, reads)
+
+
 FRAGMENTS = (
     *TAGS, "<", "<think", "</tool_cal", "\n", "\n" * 63, "\n" * 64, "\n" * 65, " ", " " * 65, "\u2003\t", "a", "word\n",
     '{"name": "w", "arguments": {"t": "', '"}}', "\\", '"', LOOK,

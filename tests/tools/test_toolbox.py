@@ -300,7 +300,7 @@ def test_what_did_not_run_because_the_person_left_is_recorded(
         make(ask=leave).prepare(CALL)
     agreed, dropped, left = make.records()
     assert (dropped["id"], dropped["event"], dropped["outcome"]) == (agreed["id"], "returned", "not run")
-    assert (left["decision"], left["by"], left["reason"]) == ("denied", by, "stopped at the question")
+    assert (left["decision"], left["by"], left["reason"]) == ("denied", by, "stopped before it was decided")
 
 
 def test_failures_of_servers_are_results(make: Make) -> None:
@@ -371,6 +371,17 @@ def test_what_a_hook_rewrites_is_checked(make: Make) -> None:
     box = make(host, ToolSettings(hooks=(before(REWRITE % ("a", "x")),)), everything=True)
     assert "`a` must be a whole number" in run(box).content
     assert host.called == []
+    assert (make.records()[0]["decision"], make.records()[0]["by"]) == ("denied", "hook")
+
+
+def test_a_hook_that_was_stopped_leaves_a_line(make: Make) -> None:
+    box = make(settings=ToolSettings(hooks=(before("import time; time.sleep(60)"),)), everything=True)
+    stop = threading.Timer(0.2, box.cancel)
+    stop.start()
+    with pytest.raises(Interrupted):
+        box.prepare(CALL)
+    stop.join()
+    assert [(one["decision"], one["by"]) for one in make.records()] == [("denied", "person")]
 
 
 def test_a_hook_blocks_before_anybody_is_asked(make: Make) -> None:
