@@ -168,6 +168,15 @@ class Listener:
             raise NoUse("nobody logged in within five minutes") from None
 
 
+def _check_pkce(server: str, provider: OAuthClientProvider) -> None:
+    """Raise `NoUse` where whoever sees the code could use it (MCP 2025-11-25, Authorization Code Protection)."""
+    metadata = provider.context.oauth_metadata
+    if metadata is not None and "S256" not in (metadata.code_challenge_methods_supported or ()):
+        raise NoUse(
+            f"the login to the server `{server}` does not say that it takes PKCE (S256), so it is not used"
+        )
+
+
 @asynccontextmanager
 async def login(
     config: ServerConfig, folder: Path, open_url: Callable[[str], None], waiting: Callable[[bool], None]
@@ -178,10 +187,12 @@ async def login(
     server, tokens.registered = await _listen(listener, await tokens.get_client_info())
     port = server.sockets[0].getsockname()[1]
 
+    provider = _provider(config, tokens, f"http://127.0.0.1:{port}/callback")
     asked: dict[str, float] = {}
 
     async def show(url: str) -> None:
         check_login_url(config.name, url)
+        _check_pkce(config.name, provider)
         scope, now = parse_qs(urlsplit(url).query).get("scope", [""])[0], time.monotonic()
         if len(asked) == _LOGINS:
             raise NoUse(f"the server `{config.name}` wants more than {_LOGINS} logins")
@@ -198,7 +209,6 @@ async def login(
         return came
 
     try:
-        provider = _provider(config, tokens, f"http://127.0.0.1:{port}/callback")
         provider.context.redirect_handler = show
         provider.context.callback_handler = back
         yield provider

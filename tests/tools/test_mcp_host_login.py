@@ -162,6 +162,13 @@ def test_a_login_that_leads_out_of_the_machine_goes_by_https(tmp_path: Path) -> 
     )
 
 
+def test_a_login_without_pkce_is_not_used(tmp_path: Path) -> None:
+    browser = Browser()
+    with site("login open") as server, hosting(tmp_path, config(server), open_url=browser) as host:
+        assert "does not say that it takes PKCE (S256)" in only(host).reason
+    assert browser.urls == []
+
+
 def test_only_the_answer_to_this_login_counts(tmp_path: Path) -> None:
     """Any page in a browser can make it go to where we listen."""
     pages: list[int] = []

@@ -109,7 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
                     "authorization_endpoint": f"{url}/authorize",
                     "token_endpoint": f"{url}/secret/token",
                     "registration_endpoint": f"{url}/register",
-                    "code_challenge_methods_supported": ["S256"],
+                    **(
+                        {"code_challenge_methods_supported": ["S256"]}
+                        if self.site.mode != "login open"
+                        else {}
+                    ),
                 }
             )
         elif path == "/authorize":
