@@ -74,7 +74,10 @@ def python_cases(folder: Path) -> list[Case]:
                 Use("read_query", {"query": "SELECT * FROM t"}, "Ada"),
             ),
         ),
-        Case(stdio("sqlite-unpinned", unpinned / "mcp-server-sqlite"), fails="AttributeError"),
+        Case(
+            stdio("sqlite-unpinned", unpinned / "mcp-server-sqlite", "--db-path", str(folder / "u.db")),
+            fails="AttributeError",
+        ),
     ]  # fmt: skip
 
 
