@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import http.client
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -134,11 +136,14 @@ def test_a_body_is_slow(server: Server) -> None:
 def test_a_body_is_held(server: Server) -> None:
     place = urlsplit(server.url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
-    with faults.held(server):
-        connection.request("GET", "/file")
-        answer = connection.getresponse()
-        assert server.sent() == 0
-    assert answer.read() == DATA
+    with ThreadPoolExecutor(1) as pool:
+        with faults.held(server):
+            connection.request("GET", "/file")
+            body = pool.submit(connection.getresponse().read)
+            with pytest.raises(FutureTimeout):
+                body.result(0.3)
+            assert server.sent() == 0
+        assert body.result() == DATA
     connection.close()
 
 
