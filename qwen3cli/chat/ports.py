@@ -69,6 +69,12 @@ class Engine(Protocol):
         """
         ...
 
+    def expect(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, thinking: bool = True
+    ) -> None:
+        """Get ready for a prompt with these messages and another one of the user; returns at once."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """How many tokens `text` takes as it stands; callable from any thread, also during a generation."""
         ...
@@ -213,6 +219,10 @@ class Desk(Protocol):
 
     def opening_notices(self) -> list[str]:
         """What a person should know of the model before the first turn with it."""
+        ...
+
+    def prepare(self) -> None:
+        """Get ready for the next message; called often while a person types, and costs nothing if nothing changed."""
         ...
 
     def clear(self) -> None:

@@ -59,7 +59,7 @@ def thinks_next(engine: Engine, settings: ChatSettings, messages: tuple[Message,
     """Whether the next generation is to be expected to think: kind of model, hard switch, soft switches."""
     if settings.raw or not engine.has_template:
         return False
-    return will_think(engine.thinking_mode, _switch(engine, settings), messages)
+    return will_think(engine.thinking_mode, switch(engine, settings), messages)
 
 
 def request_for(
@@ -70,7 +70,7 @@ def request_for(
     return GenerateRequest(
         sampling=settings.sampling.resolve(thinking=thinking, quantized=quantized),
         messages=messages,
-        thinking=_switch(engine, settings),
+        thinking=switch(engine, settings),
         think_budget=settings.think_budget or None,
         max_tokens=settings.max_tokens,
         stop=settings.stop,
@@ -225,7 +225,8 @@ class _Loop:
         return None
 
 
-def _switch(engine: Engine, settings: ChatSettings) -> bool:
+def switch(engine: Engine, settings: ChatSettings) -> bool:
+    """The hard switch of the next request."""
     wanted = settings.thinking
     # A budget of nothing is the hard switch: forcing an end at once would only add a sentence to the context.
     if settings.think_budget == 0 and engine.thinking_mode is ThinkingMode.HYBRID:

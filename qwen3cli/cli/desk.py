@@ -12,7 +12,7 @@ from qwen3cli.chat.events import Event, Notice, TurnEnded, Working
 from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import ChatSettings, Engine
 from qwen3cli.chat.thinking import hard_switch, soft_switch
-from qwen3cli.chat.turn import advice, run_turn, thinks_next
+from qwen3cli.chat.turn import advice, run_turn, switch, thinks_next
 from qwen3cli.errors import QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.catalog import sibling_of
@@ -58,6 +58,7 @@ class ChatDesk:
         self._asked_raw = settings.raw
         self._told: set[str] = set()
         self._carries_think = False
+        self._expected: object = None
         self.context_used = 0
         self.change(settings)
         if tools is not None:
@@ -136,6 +137,18 @@ class ChatDesk:
         self._conversation.clear()
         self._carries_think = False
         self.context_used = 0
+
+    def prepare(self) -> None:
+        """Have the engine evaluate what the next prompt begins with; costs nothing if that is the same as before."""
+        if self._settings.raw:
+            return
+        tools = self._tools if self._settings.tool_choice != "none" else None
+        specs = tuple(tools.tools()) if tools is not None else ()
+        expected = self._engine, self._conversation.messages, specs, switch(self._engine, self._settings)
+        if expected != self._expected:
+            self._expected = expected
+            _, messages, _, thinking = expected
+            self._engine.expect(messages, specs, thinking=thinking)
 
     def opening_notices(self) -> list[str]:
         """What a person should know before the first turn."""

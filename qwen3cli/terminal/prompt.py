@@ -16,7 +16,7 @@ from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.styles import Style
 
-from qwen3cli.chat.bench import AddressesView
+from qwen3cli.chat.ports import Desk
 from qwen3cli.terminal.blocks import is_open
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.history import HistoryFile
@@ -76,8 +76,7 @@ class PromptReader:
         return self._reading
 
     def _begin(self) -> None:
-        if (bench := self._seat.desk.bench) is not None:
-            get_app().create_background_task(_show(bench.addresses))
+        get_app().create_background_task(_attend(self._seat.desk))
         self._leave()
 
     def _leave(self) -> None:
@@ -102,12 +101,14 @@ def status_line(seat: Seat, width: int) -> str:
     return clip(name + rest, width)
 
 
-async def _show(addresses: AddressesView) -> None:
-    """Above the line that is edited: a login begins when its server likes."""
-    while True:
+async def _attend(desk: Desk) -> None:
+    """What servers do while a person types: they get ready, and want logins, which are shown above the line."""
+    bench = desk.bench
+    while bench is not None:
         await asyncio.sleep(_LOOK_S)
-        if addresses.any:
-            await run_in_terminal(addresses.show)
+        if bench.addresses.any:
+            await run_in_terminal(bench.addresses.show)
+        desk.prepare()
 
 
 def _placeholder() -> StyleAndTextTuples:

@@ -73,6 +73,7 @@ def _talk(seat: Seat, desk: ReplDesk, reader: Reader, hide_thinking: bool) -> Ex
     while not seat.leaving:
         if (bench := desk.bench) is not None:
             bench.addresses.show()
+        desk.prepare()
         try:
             text = replace_surrogates(reader.read())
         except EOFError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Event as Event_
 
 from qwen3cli.chat.events import Event, Finish, Stats, TurnEnded
-from qwen3cli.chat.messages import ToolCall, ToolResult, ToolSpec
+from qwen3cli.chat.messages import Message, ToolCall, ToolResult, ToolSpec
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.errors import QwenError
@@ -21,6 +21,7 @@ class ScriptedEngine:
     ) -> None:
         self._rounds = list(rounds)
         self.requests: list[GenerateRequest] = []
+        self.expected: list[tuple[tuple[Message, ...], tuple[ToolSpec, ...], bool]] = []
         self.context_size = 4096
         self.thinking_mode = mode
         self.has_template = True
@@ -36,6 +37,11 @@ class ScriptedEngine:
 
     def count_tokens(self, text: str) -> int:
         return len(text)
+
+    def expect(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, thinking: bool = True
+    ) -> None:
+        self.expected.append((tuple(messages), tuple(tools), thinking))
 
     def cancel(self) -> None:
         """Nothing runs."""

@@ -192,3 +192,21 @@ def test_soft_switches_mean_nothing_to_a_model_that_always_thinks(tmp_path: Path
     desk = desk_with(engine, tmp_path)
     list(desk.say("one /no_think"))
     assert desk.thinks()
+
+
+def test_the_engine_gets_ready_for_the_next_message(tmp_path: Path) -> None:
+    engine = ScriptedEngine([Text("hi"), ended()])
+    other = ScriptedEngine()
+    desk = desk_with(engine, tmp_path, other=other)
+    for _ in range(3):
+        desk.prepare()
+    list(desk.say("hello"))
+    desk.prepare()
+    desk.change(replace(desk.settings, thinking=False))
+    desk.prepare()
+    said = [([m.content for m in messages], thinking) for messages, _, thinking in engine.expected]
+    assert said == [(["s"], True), (["s", "hello", "hi"], True), (["s", "hello", "hi"], False)]
+    desk.switch("other")
+    desk.change(replace(desk.settings, raw=True))
+    desk.prepare()
+    assert other.expected == []

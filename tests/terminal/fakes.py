@@ -82,6 +82,9 @@ class FakeEngine:
     def generate(self, request: GenerateRequest) -> Iterator[Event]:
         raise NotImplementedError
 
+    def expect(self, *_: object, **__: object) -> None:
+        """Nothing is evaluated."""
+
     def close(self) -> None:
         pass
 
@@ -97,6 +100,7 @@ class FakeDesk:
         self.context_used = 0
         self.carried = False
         self.bench: Bench | None = None
+        self.prepared = 0
 
     def cancel(self) -> None:
         self.engine.cancel()
@@ -130,6 +134,9 @@ class FakeDesk:
         if model not in self.models():
             raise ModelNotFound(f"there is no model `{model}`", "`qwen3 list` shows what is installed")
         self.facts = _facts(model)
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def clear(self) -> None:
         self.conversation.clear()

@@ -6,6 +6,7 @@ Knows token ids only. One thread owns a context; `cancel` may be called from any
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator, Sequence
 
 import llama_cpp.llama_cpp as C
@@ -39,6 +40,8 @@ class Context:
         self.size = placement.context_size
         self.tokens: list[int] = []
         self._flag = (ctypes.c_char * 2)()
+        self._flagging = threading.RLock()
+        self._cancelled = self._hurried = False
         self._abort = native_strlen()
         LOG.clear()
         pointer = C.llama_init_from_model(weights.pointer, self._parameters(placement))
@@ -71,16 +74,31 @@ class Context:
 
     def cancel(self) -> None:
         """Make the running evaluation, and every later one, raise `Cancelled`; safe in a signal handler."""
-        self._flag[0] = b"\x01"
+        self._flags(cancelled=True)
 
     def allow(self) -> None:
         """Take an earlier `cancel` back."""
-        self._flag[0] = b"\x00"
+        self._flags(cancelled=False)
+
+    def hurry(self) -> None:
+        """Like `cancel`, for whoever needs the context: taken back by `resume`, when its turn has come."""
+        self._flags(hurried=True)
+
+    def resume(self) -> None:
+        """Take an earlier `hurry` back."""
+        self._flags(hurried=False)
 
     @property
     def cancelled(self) -> bool:
-        """Whether `cancel` is in force."""
+        """Whether evaluating ends at once."""
         return self._flag[0] != b"\x00"
+
+    def _flags(self, *, cancelled: bool | None = None, hurried: bool | None = None) -> None:
+        # Reentrant, for a signal handler may come in between on the same thread.
+        with self._flagging:
+            self._cancelled = self._cancelled if cancelled is None else cancelled
+            self._hurried = self._hurried if hurried is None else hurried
+            self._flag[0] = b"\x01" if self._cancelled or self._hurried else b"\x00"
 
     def keep_prefix(self, prompt: Sequence[int]) -> int:
         """Forget what does not begin `prompt` and return how many of its tokens need no evaluation.

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from qwen3cli.chat.events import Event
+from qwen3cli.chat.messages import Message, ToolSpec
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import ThinkingMode
+from qwen3cli.engines.llama.ahead import Ahead
 from qwen3cli.engines.llama.context import Context
 from qwen3cli.engines.llama.gate import Grammars
 from qwen3cli.engines.llama.generate import Generation, Prompt
+from qwen3cli.engines.llama.prefix import common_prefix
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.engines.llama.worker import Emit, Worker
-from qwen3cli.engines.template import ChatTemplate
+from qwen3cli.engines.template import ChatTemplate, RenderedPrompt
 from qwen3cli.errors import ContextFull, Interrupted, InvalidFile, QwenError, UsageError
 from qwen3cli.machine import ModelFacts, Placement
 
+_PLACEHOLDERS = "a", "1"
+"""What is said next, in two ways: up to where their prompts differ, every prompt is the same."""
 _PATIENCE_S = 0.3
 """How long a stopped load is waited for: mapping a large file cannot be interrupted, only left alone."""
 
@@ -36,6 +41,7 @@ class LlamaEngine:
         self._name = facts.name
         self._worker = Worker()
         self._busy = self._closed = False
+        self._ahead: Ahead | None = None
         self._counting = threading.Lock()
         self._thinking_mode: ThinkingMode | None = None
         started = time.monotonic()
@@ -123,14 +129,44 @@ class LlamaEngine:
             prompt = self._prompt(request)
             if len(prompt.tokens) > self.context_size:
                 raise ContextFull(len(prompt.tokens), self.context_size)
+            self._make_way(prompt.tokens)
             generation = Generation(self._context, self._weights.vocabulary, self._grammars, request, prompt)
             load_s, self._load_s = self._load_s, 0.0
             yield from self._run(generation, load_s, started)
         finally:
             self._busy = False
 
+    def expect(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, thinking: bool = True
+    ) -> None:
+        """Evaluate what every prompt with another message of the user begins with; returns at once.
+
+        The next `generate` ends it, and goes on from where it has come; so does another `expect`.
+        """
+        template = self._template
+        if template is None or self._closed:
+            return
+
+        questions = [(*messages, Message("user", text)) for text in _PLACEHOLDERS]
+
+        def begins() -> list[int]:
+            first, second = (
+                self._tokens(template.render(question, tools, thinking=thinking)) for question in questions
+            )
+            return first[: common_prefix(first, second)]
+
+        self._make_way(())
+        self._ahead = Ahead(self._context, begins)
+        self._worker.post(self._ahead.run)
+
+    def _make_way(self, prompt: Sequence[int]) -> None:
+        if self._ahead is not None:
+            self._ahead.make_way(prompt)
+            self._ahead = None
+
     def _run(self, generation: Generation, load_s: float, asked: float) -> Iterator[Event]:
         def job(emit: Emit[Event]) -> None:
+            self._context.resume()
             generation.run(emit, model=self._name, load_s=load_s, asked=asked)
 
         try:
@@ -149,8 +185,11 @@ class LlamaEngine:
         if self._template is None:
             raise UsageError("this model has no chat template", "`--raw` completes text as it stands")
         rendered = self._template.render(request.messages, request.tools, thinking=request.thinking)
-        tokens = [token for piece in rendered.pieces for token in vocabulary.tokenize(piece)]
-        return Prompt(self._begun(tokens), rendered.opened)
+        return Prompt(self._tokens(rendered), rendered.opened)
+
+    def _tokens(self, rendered: RenderedPrompt) -> list[int]:
+        tokenize = self._weights.vocabulary.tokenize
+        return self._begun([token for piece in rendered.pieces for token in tokenize(piece)])
 
     def _begun(self, tokens: list[int]) -> list[int]:
         """The tokens with the beginning-of-sequence token that some models need and some templates write."""

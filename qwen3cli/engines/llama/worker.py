@@ -31,6 +31,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="llama", daemon=True)
         self._thread.start()
 
@@ -45,6 +46,9 @@ class Worker:
 
         def run() -> None:
             try:
+                failure, self._failure = self._failure, None
+                if failure is not None:
+                    raise failure
                 job(lambda value: results.put(_Item(value)))
             except BaseException as error:
                 results.put(_End(error))
@@ -66,6 +70,17 @@ class Worker:
                     raise result.error
                 return
             yield result.value
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Run `job` when its turn has come, and wait for nothing; what it raises is raised by the next `stream`."""
+
+        def run() -> None:
+            try:
+                job()
+            except BaseException as error:
+                self._failure = error
+
+        self._jobs.put(run)
 
     def run(self, job: Callable[[], None]) -> None:
         """Run `job` there and wait for it."""

@@ -1,0 +1,58 @@
+"""Evaluating ahead: while nobody waits, the context is brought to what the next prompt will begin with.
+
+A thinking model's history is not what it wrote (the thinking goes, other tokens stand before the answer), so without
+this the first thing that every turn does is to read the last answer again. What is evaluated is exactly what the next
+prompt would have evaluated; nothing is shifted or patched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from qwen3cli.engines.llama.context import MICRO_BATCH, Cancelled, Context
+from qwen3cli.engines.llama.prefix import common_prefix
+from qwen3cli.errors import QwenError
+
+
+class Ahead:
+    """One such evaluation. `run` is for the thread that owns the context, `make_way` for whoever needs it next."""
+
+    def __init__(self, context: Context, expected: Callable[[], Sequence[int]]) -> None:
+        """`expected` gives the tokens; it is called by `run`, since rendering takes time, too."""
+        self._context = context
+        self._expected = expected
+        self._tokens: Sequence[int] | None = None
+        self._stopped = False
+
+    def run(self) -> None:
+        """Evaluate what is not there yet, by micro-batches, until it is all there or somebody needs the context."""
+        if self._stopped:
+            return
+        try:
+            tokens = self._expected()
+            if len(tokens) < self._context.size:
+                self._evaluate(tokens)
+        except (Cancelled, QwenError):
+            # What keeps a conversation from being rendered or evaluated is told to whoever waits for the next reply.
+            return
+
+    def _evaluate(self, tokens: Sequence[int]) -> None:
+        context = self._context
+        # Known before it is asked whether to stop: then whoever says stop afterwards sees what is being evaluated.
+        self._tokens = tokens
+        if self._stopped or common_prefix(context.tokens, tokens) == len(tokens):
+            return
+        kept = context.keep_prefix(tokens)
+        for _ in context.evaluate(tokens[kept:]):
+            if self._stopped:
+                return
+
+    def make_way(self, prompt: Sequence[int]) -> None:
+        """End it: after the running micro-batch if `prompt` begins with that, at once if it does not."""
+        self._stopped = True
+        tokens = self._tokens
+        if tokens is None:
+            return
+        running = min(len(self._context.tokens) + MICRO_BATCH, len(tokens))
+        if common_prefix(tokens, prompt) < running:
+            self._context.hurry()
