@@ -20,6 +20,9 @@ from qwen3cli.machine import Placement
 MICRO_BATCH = 512
 """Tokens computed at once; cancelling takes at most one micro-batch on devices without an abort callback."""
 
+MOST_DRAFTED = 15
+"""Tokens evaluated on trust at once."""
+
 _ABORTED = 2
 
 
@@ -49,11 +52,15 @@ class Context:
             raise _refusal(placement)
         self.pointer: C.llama_context_p | None = pointer
         self._memory = C.llama_get_memory(pointer)
+        self._batch = _batch_with_all_outputs(1 + MOST_DRAFTED)
         if self._memory is None:
             self.free()
             raise InvalidFile("this model does not write text: it has no memory of what it read")
         self._one = (C.llama_token * 1)()
         self._one_batch = C.llama_batch_get_one(self._one, 1)
+        self._drafted: list[int] = []  # Evaluated after `tokens`, on trust.
+        self.output = -1
+        """Which of the last batch's outputs belongs to the last of `tokens`."""
 
     def _parameters(self, placement: Placement) -> C.llama_context_params:
         params = C.llama_context_default_params()
@@ -115,9 +122,11 @@ class Context:
             C.llama_memory_clear(self._memory, True)
             count = 0
         del self.tokens[count:]
+        self._drafted, self.output = [], -1
 
     def evaluate(self, tokens: Sequence[int]) -> Iterator[int]:
         """Append `tokens` by micro-batches; yields how many are done after each."""
+        self._drop_draft()
         for start in range(0, len(tokens), MICRO_BATCH):
             part = tokens[start : start + MICRO_BATCH]
             ids = (C.llama_token * len(part))(*part)  # named, for the batch only points to it
@@ -125,11 +134,46 @@ class Context:
             self.tokens += part
             yield start + len(part)
 
-    def append(self, token: int) -> None:
-        """Append one token: the generation loop's short way."""
-        self._one[0] = token
-        self._decode(self._one_batch)
+    def append(self, token: int, draft: Sequence[int] = ()) -> None:
+        """Append one token: the generation loop's short way.
+
+        With a `draft`, at most `MOST_DRAFTED` tokens that may come next are evaluated along with it: as long as they
+        do, `take_drafted` appends them and nothing has to be computed. What does not come is forgotten.
+        """
+        self._drop_draft()
+        if draft:
+            self._decode(self._batch_of(token, draft))
+            self._drafted, self.output = [*draft], 0
+        else:
+            self._one[0] = token
+            self._decode(self._one_batch)
         self.tokens.append(token)
+
+    def take_drafted(self, token: int) -> bool:
+        """Append a token that was drafted; False if another one was, or none."""
+        if not self._drafted or self._drafted[0] != token:
+            return False
+        self.tokens.append(self._drafted.pop(0))
+        self.output += 1
+        return True
+
+    def _batch_of(self, token: int, draft: Sequence[int]) -> C.llama_batch:
+        batch, start = self._batch, len(self.tokens)
+        batch.n_tokens = 1 + len(draft)
+        for number, one in enumerate((token, *draft)):
+            batch.token[number] = one
+            batch.pos[number] = start + number
+        return batch
+
+    def _drop_draft(self) -> None:
+        if self._drafted:
+            self._keep(len(self.tokens))
+        self.output = -1
+
+    def settle(self) -> None:
+        """Wait until what was begun is computed: on a GPU it goes on by itself, which a clock should not miss."""
+        assert self.pointer is not None
+        C.llama_synchronize(self.pointer)
 
     def _decode(self, batch: C.llama_batch) -> None:
         if self.cancelled:
@@ -153,8 +197,18 @@ class Context:
     def free(self) -> None:
         """Give the memory back; a second call does nothing."""
         if self.pointer is not None:
+            C.llama_batch_free(self._batch)
             C.llama_free(self.pointer)
             self.pointer = None
+
+
+def _batch_with_all_outputs(size: int) -> C.llama_batch:
+    batch = C.llama_batch_init(size, 0, 1)
+    for number in range(size):
+        batch.n_seq_id[number] = 1
+        batch.seq_id[number][0] = 0
+        batch.logits[number] = 1
+    return batch
 
 
 def _refusal(placement: Placement) -> QwenError:

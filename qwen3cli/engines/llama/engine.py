@@ -12,6 +12,7 @@ from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.engines.llama.ahead import Ahead
 from qwen3cli.engines.llama.context import Context
+from qwen3cli.engines.llama.drafting import Drafter
 from qwen3cli.engines.llama.gate import Grammars
 from qwen3cli.engines.llama.generate import Generation, Prompt
 from qwen3cli.engines.llama.prefix import common_prefix
@@ -54,6 +55,7 @@ class LlamaEngine:
         self._load_s = time.monotonic() - started
         vocabulary = self._weights.vocabulary
         self._grammars = Grammars(vocabulary)
+        self._drafter = Drafter(self._context)
         source = self._weights.chat_template
         self._template = None
         if source is not None:
@@ -130,7 +132,9 @@ class LlamaEngine:
             if len(prompt.tokens) > self.context_size:
                 raise ContextFull(len(prompt.tokens), self.context_size)
             self._make_way(prompt.tokens)
-            generation = Generation(self._context, self._weights.vocabulary, self._grammars, request, prompt)
+            generation = Generation(
+                self._context, self._weights.vocabulary, self._grammars, request, prompt, self._drafter
+            )
             load_s, self._load_s = self._load_s, 0.0
             yield from self._run(generation, load_s, started)
         finally:

@@ -15,6 +15,7 @@ from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import EARLY_STOP
 from qwen3cli.engines.llama.constraint import TooSlow
 from qwen3cli.engines.llama.context import Cancelled, Context
+from qwen3cli.engines.llama.drafting import Drafter
 from qwen3cli.engines.llama.gate import Gate, Grammars
 from qwen3cli.engines.llama.sampler import Sampler
 from qwen3cli.engines.llama.vocabulary import Vocabulary
@@ -41,8 +42,10 @@ class Generation:
         grammars: Grammars,
         request: GenerateRequest,
         prompt: Prompt,
+        drafter: Drafter,
     ) -> None:
         self._context = context
+        self._drafter = drafter
         self._vocabulary = vocabulary
         self._request = request
         self._prompt = prompt
@@ -72,6 +75,7 @@ class Generation:
         sampler = Sampler(self._request.sampling, self._vocabulary.size, self._context.size)
         try:
             self._prefill()
+            self._drafter.begin()
             prefilled = time.monotonic()
             token = self._draw(sampler)
             first = time.monotonic()
@@ -94,6 +98,8 @@ class Generation:
             ttft_s=(first or ended) - asked,
             thinking_tokens=self._thinking_tokens,
             output_tokens=self._output_tokens,
+            drafted_tokens=self._drafter.drafted,
+            accepted_tokens=self._drafter.accepted,
             output_s=ended - (first or ended),
             context_used=len(self._context.tokens),
             context_size=self._context.size,
@@ -156,7 +162,7 @@ class Generation:
             if len(pending) > 1:
                 self._end_thinking(pending[1:])
             if len(pending) == 1:
-                self._context.append(token)
+                self._drafter.append(token, self._left())
             else:
                 for _ in self._context.evaluate(pending):
                     pass
@@ -172,6 +178,12 @@ class Generation:
     def _may_say(self, count: int) -> bool:
         most = self._request.max_tokens
         return most is None or self._output_tokens + count <= most
+
+    def _left(self) -> int:
+        """How many tokens may come after the next one."""
+        room = self._context.room - 1
+        most = self._request.max_tokens
+        return room if most is None else min(room, most - self._output_tokens)
 
     def _end_thinking(self, tokens: list[int]) -> None:
         """Say Qwen's own sentence, which is `tokens`, in the model's place; it counts like any other text."""

@@ -43,7 +43,7 @@ class Sampler:
     def draw(self, context: Context) -> int:
         """The next token; `llama_sampler_sample` also accepts it, so nobody else may."""
         assert context.pointer is not None
-        return C.llama_sampler_sample(self._chain, context.pointer, -1)
+        return C.llama_sampler_sample(self._chain, context.pointer, context.output)
 
     def draw_within(
         self, context: Context, constraint: Constraint, besides: Collection[int] = ()
@@ -53,7 +53,7 @@ class Sampler:
         Most of the time the model's own choice is allowed, and costs no look at the other tokens.
         """
         assert context.pointer is not None
-        token: int = C.llama_sampler_sample(self._strict, context.pointer, -1)
+        token: int = C.llama_sampler_sample(self._strict, context.pointer, context.output)
         if token in besides:
             return token
         if not constraint.allows(token):
@@ -67,7 +67,7 @@ class Sampler:
 
     def _choose(self, context: Context, constraint: Constraint, besides: Collection[int]) -> int | None:
         assert context.pointer is not None
-        logits = np.ctypeslib.as_array(C.llama_get_logits_ith(context.pointer, -1), (self._size,))
+        logits = np.ctypeslib.as_array(C.llama_get_logits_ith(context.pointer, context.output), (self._size,))
         ids = np.append(constraint.allowed(logits, self._wanted), np.array([*besides], np.int32))
         if not len(ids):
             return None
