@@ -52,6 +52,12 @@ class ModelFacts:
     hidden: int = 0
 
 
+MICRO_BATCH = 512
+"""Tokens computed at once; cancelling takes at most one micro-batch on devices without an abort callback."""
+MOST_OUTPUTS = 16
+"""Tokens of a batch whose logits are kept: one that is sure, and drafts. Each takes 600 kB with Qwen3's vocabulary."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """How a model is run; `context_size` in tokens, `gpu_layers` None for as many as llama.cpp will take."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-BATCH = 512
-"""Tokens that are computed at once; llama.cpp reserves the logits of all of them."""
+from qwen3cli.machine import MICRO_BATCH, MOST_OUTPUTS
 
 _FLOAT = 4
 _HALF = 2
@@ -115,12 +114,12 @@ class Buffers:
         return int(self.kv_bytes * cells * _KV_BITS[kv_type] / 16)
 
     def compute(self, context: int) -> int:
-        """Bytes of the compute buffers: the logits of a batch, or in a very long context the attention mask."""
-        return max(min(BATCH, context) * self.output_width * _FLOAT, self.inside(context))
+        """Bytes of the compute buffers: those of the layers, and the logits that are kept."""
+        return self.inside(context) + MOST_OUTPUTS * self.output_width * _FLOAT
 
     def inside(self, context: int) -> int:
         """Bytes of the compute buffers of layers alone: the attention mask, and what a layer works with."""
-        batch = min(BATCH, context)
+        batch = min(MICRO_BATCH, context)
         return batch * (context * _HALF + self.layer_width * _FLOAT)
 
 

@@ -27,7 +27,7 @@ def best(plan: Plan) -> str | None:
     [
         ("0.6b", 4, "Q8_0"),
         ("4b", 8, "Q8_0"),
-        ("8b", 8, "Q3_K_M"),
+        ("8b", 8, "IQ4_XS"),
         ("8b", 16, "Q8_0"),
         ("14b", 16, "Q4_K_M"),
         ("32b", 32, "Q5_K_M"),
@@ -71,13 +71,13 @@ def test_where_none_fits_the_context_the_longest_one_counts() -> None:
 def test_a_small_cache_makes_room() -> None:
     machine = described(8 * GB)
     assert (best(plan_of("8b", machine)), best(plan_of("8b", machine, kv_type="q8_0"))) == (
-        "Q3_K_M",
+        "IQ4_XS",
         "Q4_K_M",
     )
 
 
 def test_a_gpu_counts_more_than_the_last_bits() -> None:
-    assert best(plan_of("8b", described(32 * GB, 8 * GB))) == "Q4_K_M"
+    assert best(plan_of("8b", described(32 * GB, 8 * GB))) == "Q5_K_M"
     assert best(plan_of("8b", described(32 * GB, 12 * GB))) == "Q8_0"
     # Two bits would fit it whole, but they are too few.
     assert best(plan_of("14b", described(32 * GB, 8 * GB))) == "Q8_0"

@@ -11,6 +11,7 @@ import pytest
 
 from converters import RECIPES, RecipeError, Wishes, prepare
 from qwen3cli.errors import UsageError
+from qwen3cli.machine import MOST_OUTPUTS
 from qwen3cli.models.catalog import FAMILY, HEAD, VOCABULARY, Member
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.sizes import needs_of_file, needs_of_member
@@ -50,8 +51,9 @@ def test_memory_is_what_llama_cpp_says(name: str) -> None:
     for setting, theirs in figures.items():
         context, kv_type = setting.split()
         assert needs.buffers.cache(int(context), kv_type) == theirs["kv"] * MEBIBYTE
-        compute = (theirs["compute"] + theirs["output"]) * MEBIBYTE
-        assert needs.buffers.compute(int(context)) == pytest.approx(compute, rel=0.05)
+        # llama.cpp makes room for one row of logits at first, and for the others when they are asked for.
+        compute = (theirs["compute"] + MOST_OUTPUTS * theirs["output"]) * MEBIBYTE
+        assert needs.buffers.compute(int(context)) == pytest.approx(compute, rel=0.08)
         whole = needs.weights.total + theirs["kv"] * MEBIBYTE + compute
         assert needs.total(int(context), kv_type) == pytest.approx(whole, rel=0.01)
 
@@ -71,7 +73,8 @@ def test_models_on_the_disk_need_what_llama_cpp_says(tmp_path: Path, demo_gguf: 
     assert (needs.weights.has_experts, needs.weights.active) == (bool(experts), 0.5 if experts else 1.0)
     for context, kv_type in settings:
         theirs = figures[f"{context} {kv_type}"]
-        whole = figures["weights"] + sum(theirs.values()) * MEBIBYTE
+        output = (MOST_OUTPUTS - 1) * theirs["output"]
+        whole = figures["weights"] + (sum(theirs.values()) + output) * MEBIBYTE
         assert needs.total(context, kv_type) == pytest.approx(whole, rel=0.05)
 
 

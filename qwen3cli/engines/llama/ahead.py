@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qwen3cli.engines.llama.context import MICRO_BATCH, Cancelled, Context
+from qwen3cli.engines.llama.context import Cancelled, Context
 from qwen3cli.engines.llama.prefix import common_prefix
 from qwen3cli.errors import QwenError
+from qwen3cli.machine import MICRO_BATCH
 
 
 class Ahead:

@@ -15,12 +15,9 @@ from qwen3cli.engines.llama.library import LOG, native_strlen
 from qwen3cli.engines.llama.prefix import common_prefix
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
-from qwen3cli.machine import Placement
+from qwen3cli.machine import MICRO_BATCH, MOST_OUTPUTS, Placement
 
-MICRO_BATCH = 512
-"""Tokens computed at once; cancelling takes at most one micro-batch on devices without an abort callback."""
-
-MOST_DRAFTED = 15
+MOST_DRAFTED = MOST_OUTPUTS - 1
 """Tokens evaluated on trust at once."""
 
 _ABORTED = 2
@@ -52,7 +49,7 @@ class Context:
             raise _refusal(placement)
         self.pointer: C.llama_context_p | None = pointer
         self._memory = C.llama_get_memory(pointer)
-        self._batch = _batch_with_all_outputs(1 + MOST_DRAFTED)
+        self._batch = _batch_with_all_outputs(MOST_OUTPUTS)
         if self._memory is None:
             self.free()
             raise InvalidFile("this model does not write text: it has no memory of what it read")
@@ -66,6 +63,8 @@ class Context:
         params = C.llama_context_default_params()
         params.n_ctx = placement.context_size
         params.n_batch = params.n_ubatch = min(MICRO_BATCH, placement.context_size)
+        # Room for the logits of a whole batch would be 300 MB with Qwen3's vocabulary; nobody asks for so many.
+        params.n_outputs_max = MOST_OUTPUTS
         params.n_threads = params.n_threads_batch = placement.threads
         params.type_k = params.type_v = kv_type_id(placement.kv_type)
         params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO

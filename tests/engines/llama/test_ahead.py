@@ -19,11 +19,11 @@ from qwen3cli.chat.ports import Engine
 from qwen3cli.demo import CHECKPOINT
 from qwen3cli.engines import open_engine
 from qwen3cli.engines.llama.ahead import Ahead
-from qwen3cli.engines.llama.context import MICRO_BATCH, Context
+from qwen3cli.engines.llama.context import Context
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.errors import QwenError
-from qwen3cli.machine import Placement
+from qwen3cli.machine import MICRO_BATCH, Placement
 from qwen3cli.models.conversion import convert_checkpoint
 from tests.engines.asking import ANSWERS, THINKS, ask, ended, said
 from tests.engines.conftest import OpenScripted, facts_of

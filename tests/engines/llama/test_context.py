@@ -10,9 +10,9 @@ from typing import Any, cast
 import llama_cpp.llama_cpp as C
 import pytest
 
-from qwen3cli.engines.llama.context import MICRO_BATCH, Cancelled, Context
+from qwen3cli.engines.llama.context import Cancelled, Context
 from qwen3cli.engines.llama.weights import Weights
-from qwen3cli.machine import Placement
+from qwen3cli.machine import MICRO_BATCH, Placement
 from tests.engines.models import write_scripted
 
 
