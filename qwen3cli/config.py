@@ -73,9 +73,38 @@ class ToolSettings:
     @classmethod
     def of(cls, folder: Path) -> ToolSettings:
         """Read config.toml in `folder`; without one everything is as it comes. Raises `InvalidFile`."""
-        path = folder / CONFIG_FILE
-        tables = _Table(path, "", _parsed(path), {"tools"})
-        return _tool_settings(tables.table("tools", set(cls.__dataclass_fields__)))
+        return _tool_settings(_table(folder, "tools", cls))
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """The table `[cache]` of config.toml: gigabytes that kept prefixes may take on the disk, 0 to keep none."""
+
+    limit_gb: float = 4.0
+
+    @classmethod
+    def of(cls, folder: Path) -> CacheSettings:
+        """Read config.toml in `folder`; without one everything is as it comes. Raises `InvalidFile`."""
+        table = _table(folder, "cache", cls)
+        limit = table.get(
+            "limit_gb",
+            cls.limit_gb,
+            lambda value: _is_number(value) and 0 <= value < 1e6,
+            "a number from 0 on",
+        )
+        return cls(float(limit))
+
+    @property
+    def limit(self) -> int:
+        """The same in bytes."""
+        return int(self.limit_gb * 1e9)
+
+
+def _table(folder: Path, name: str, settings: type[ToolSettings | CacheSettings]) -> _Table:
+    """A table of the file in `folder`, whose keys are the fields of `settings`."""
+    path = folder / CONFIG_FILE
+    tables = _Table(path, "", _parsed(path), {"tools", "cache"})
+    return tables.table(name, set(settings.__dataclass_fields__))
 
 
 class _Table:

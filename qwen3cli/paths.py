@@ -39,6 +39,11 @@ class Paths:
         return self.home / "cache"
 
     @property
+    def prefixes(self) -> Path:
+        """What models have read and other conversations begin with, too, in their own form; private to the user."""
+        return self.cache / "prefixes"
+
+    @property
     def downloads(self) -> Path:
         """Transfers on their way, which a later pull takes up."""
         return self.home / "downloads"

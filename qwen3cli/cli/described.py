@@ -27,7 +27,7 @@ _THINKING = {
 def list_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
     """A row for each model, and one for the demo."""
     rows = [
-        (e.name, size(e.facts.file_bytes), e.facts.quantization, _age(e.added), e.origin.shown)
+        (e.name, size(e.facts.file_bytes), e.facts.quantization, age(e.added), e.origin.shown)
         for e in entries
     ]
     return [*rows, (DEMO, "", "", "", "built in")]
@@ -104,7 +104,7 @@ class Described:
         if self.entry:
             rows.append(("source", self.entry.origin.shown))
             rows.append(("revision", self.entry.origin.revision or "not said"))
-            rows.append(("modified", _age(self.entry.added)))
+            rows.append(("modified", age(self.entry.added)))
         label = "file (external)" if self.entry and self.entry.external else "file"
         places = [(label, str(path)) for path in (facts.path, *facts.further)]
         return [*rows, *places]
@@ -126,8 +126,9 @@ def _template_json(template: Template) -> dict[str, Any]:
     return {"kind": template.kind, "tools": template.takes_tools, "sha256": template.sha256}
 
 
-def _age(added: float) -> str:
-    seconds = max(0, time.time() - added)
+def age(then: float) -> str:
+    """How long ago a time of `time.time` was, in words."""
+    seconds = max(0, time.time() - then)
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
             number = int(seconds // length)

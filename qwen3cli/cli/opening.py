@@ -10,6 +10,8 @@ from pathlib import Path
 from qwen3cli.chat.ports import Engine
 from qwen3cli.cli.checkpoint import checkpoint_facts
 from qwen3cli.cli.session import Session
+from qwen3cli.config import CacheSettings
+from qwen3cli.engines.prefixes import Keeping
 from qwen3cli.errors import Interrupted, InvalidFile, ModelNotFound, NetworkError, NotEnough, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models import fit
@@ -149,7 +151,7 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
         )
     stop = threading.Event()
     with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
-        engine = open_engine(facts, placement, progress=bar.update, stop=stop)
+        engine = open_engine(facts, placement, progress=bar.update, stop=stop, keeping=_keeping(session))
     if stop.is_set():  # Pressed when the last byte was in memory already.
         engine.close()
         raise Interrupted("loading was interrupted")
@@ -158,6 +160,12 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
             f"`{facts.name}` was trained for {facts.context_length:,} tokens: beyond them answers get worse"
         )
     return engine
+
+
+def _keeping(session: Session) -> Keeping | None:
+    paths = session.config.paths
+    limit = CacheSettings.of(paths.config).limit
+    return Keeping(paths.prefixes, limit) if limit else None
 
 
 def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[ModelFacts, Engine]]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qwen3cli.chat.ports import Engine
 from qwen3cli.machine import Device, ModelFacts, Placement
+
+if TYPE_CHECKING:
+    from qwen3cli.engines.prefixes import Keeping
 
 
 def open_engine(
@@ -16,15 +20,18 @@ def open_engine(
     *,
     progress: Callable[[float], None] | None = None,
     stop: threading.Event | None = None,
+    keeping: Keeping | None = None,
 ) -> Engine:
-    """Load a model; `progress` gets 0 to 1.
+    """Load a model; `progress` gets 0 to 1. Evaluated prefixes are kept where `keeping` says.
 
     Raises `InvalidFile` when llama.cpp cannot load the file, `NotEnough` without the memory for it, and
     `Interrupted` after `stop` was set.
     """
     from qwen3cli.engines.llama.engine import LlamaEngine
 
-    return LlamaEngine(facts, placement, progress or (lambda _fraction: None), stop or threading.Event())
+    return LlamaEngine(
+        facts, placement, progress or (lambda _fraction: None), stop or threading.Event(), keeping
+    )
 
 
 def trial_load(path: Path) -> str | None:

@@ -7,9 +7,11 @@ prompt would have evaluated; nothing is shifted or patched.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from qwen3cli.engines.llama.context import Cancelled, Context
+from qwen3cli.engines.llama.kept import LEAST, Kept
 from qwen3cli.engines.llama.prefix import common_prefix
 from qwen3cli.errors import QwenError
 from qwen3cli.machine import MICRO_BATCH
@@ -18,9 +20,21 @@ from qwen3cli.machine import MICRO_BATCH
 class Ahead:
     """One such evaluation. `run` is for the thread that owns the context, `make_way` for whoever needs it next."""
 
-    def __init__(self, context: Context, expected: Callable[[], Sequence[int]]) -> None:
-        """`expected` gives the tokens; it is called by `run`, since rendering takes time, too."""
+    def __init__(
+        self,
+        context: Context,
+        expected: Callable[[], Sequence[int]],
+        kept: Kept | None = None,
+        *,
+        stable: bool = False,
+    ) -> None:
+        """`expected` gives the tokens; it is called by `run`, since rendering takes time, too.
+
+        What `kept` has of them is not evaluated; what is `stable`, and will come in other conversations, it gets.
+        """
         self._context = context
+        self._kept = kept
+        self._stable = stable
         self._expected = expected
         self._tokens: Sequence[int] | None = None
         self._stopped = False
@@ -43,10 +57,14 @@ class Ahead:
         self._tokens = tokens
         if self._stopped or common_prefix(context.tokens, tokens) == len(tokens):
             return
-        kept = context.keep_prefix(tokens)
-        for _ in context.evaluate(tokens[kept:]):
+        if self._kept is not None:
+            self._kept.bring(tokens)
+        cached, started = context.keep_prefix(tokens), time.monotonic()
+        for _ in context.evaluate(tokens[cached:]):
             if self._stopped:
                 return
+        if self._kept is not None and self._stable and len(tokens) - cached >= LEAST:
+            self._kept.keep(time.monotonic() - started)
 
     def make_way(self, prompt: Sequence[int]) -> None:
         """End it: after the running micro-batch if `prompt` begins with that, at once if it does not."""

@@ -21,6 +21,7 @@ MOST_DRAFTED = MOST_OUTPUTS - 1
 """Tokens evaluated on trust at once."""
 
 _ABORTED = 2
+_SEQUENCE = ctypes.c_int32(0)
 
 
 def kv_type_id(name: str) -> int:
@@ -186,6 +187,27 @@ class Context:
         if code == _ABORTED:
             raise Cancelled
         raise QwenError(f"llama.cpp failed to evaluate the text: {LOG.reason or f'code {code}'}")
+
+    def state(self) -> memoryview:
+        """All that the cache holds of `tokens`, as llama.cpp writes it."""
+        assert self.pointer is not None
+        self._drop_draft()
+        data = (ctypes.c_uint8 * C.llama_state_seq_get_size(self.pointer, _SEQUENCE))()
+        written = C.llama_state_seq_get_data(self.pointer, data, len(data), _SEQUENCE)
+        return memoryview(data).cast("B")[:written]
+
+    def restore(self, tokens: Sequence[int], state: memoryview) -> bool:
+        """Put a state into the cache that `state` gave for `tokens`; False, and nothing in it, if it does not fit."""
+        assert self.pointer is not None
+        self._keep(0)
+        if len(tokens) > self.size:
+            return False
+        data = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        if C.llama_state_seq_set_data(self.pointer, data, len(state), _SEQUENCE):
+            self.tokens = [*tokens]
+        else:
+            self._keep(0)
+        return bool(self.tokens)
 
     def computes(self) -> bool:
         """Whether the last logits are numbers; damaged weights give NaN, on which sampling would abort."""

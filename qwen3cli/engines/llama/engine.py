@@ -15,9 +15,11 @@ from qwen3cli.engines.llama.context import Context
 from qwen3cli.engines.llama.drafting import Drafter
 from qwen3cli.engines.llama.gate import Grammars
 from qwen3cli.engines.llama.generate import Generation, Prompt
+from qwen3cli.engines.llama.kept import LEAST, Kept, identity
 from qwen3cli.engines.llama.prefix import common_prefix
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.engines.llama.worker import Emit, Worker
+from qwen3cli.engines.prefixes import Keeping, PrefixFiles
 from qwen3cli.engines.template import ChatTemplate, RenderedPrompt
 from qwen3cli.errors import ContextFull, Interrupted, InvalidFile, QwenError, UsageError
 from qwen3cli.machine import ModelFacts, Placement
@@ -26,6 +28,11 @@ _PLACEHOLDERS = "a", "1"
 """What is said next, in two ways: up to where their prompts differ, every prompt is the same."""
 _PATIENCE_S = 0.3
 """How long a stopped load is waited for: mapping a large file cannot be interrupted, only left alone."""
+
+
+def _is_stable(messages: Sequence[Message]) -> bool:
+    """Whether other conversations begin with the same: nobody has said anything yet."""
+    return all(message.role == "system" for message in messages)
 
 
 class LlamaEngine:
@@ -37,8 +44,12 @@ class LlamaEngine:
         placement: Placement,
         progress: Callable[[float], None],
         stop: threading.Event,
+        keeping: Keeping | None = None,
     ) -> None:
-        """Load the model; `progress` gets 0 to 1, and a set `stop` ends it with `Interrupted`."""
+        """Load the model; `progress` gets 0 to 1, and a set `stop` ends it with `Interrupted`.
+
+        What is evaluated and will be needed by other processes, too, is kept where `keeping` says.
+        """
         self._name = facts.name
         self._worker = Worker()
         self._busy = self._closed = False
@@ -56,6 +67,9 @@ class LlamaEngine:
         vocabulary = self._weights.vocabulary
         self._grammars = Grammars(vocabulary)
         self._drafter = Drafter(self._context)
+        self._kept = None
+        if keeping is not None:
+            self._kept = Kept(self._context, PrefixFiles(keeping, identity(facts, placement)))
         source = self._weights.chat_template
         self._template = None
         if source is not None:
@@ -133,7 +147,13 @@ class LlamaEngine:
                 raise ContextFull(len(prompt.tokens), self.context_size)
             self._make_way(prompt.tokens)
             generation = Generation(
-                self._context, self._weights.vocabulary, self._grammars, request, prompt, self._drafter
+                self._context,
+                self._weights.vocabulary,
+                self._grammars,
+                request,
+                prompt,
+                self._drafter,
+                self._kept,
             )
             load_s, self._load_s = self._load_s, 0.0
             yield from self._run(generation, load_s, started)
@@ -151,17 +171,29 @@ class LlamaEngine:
         if template is None or self._closed:
             return
 
-        questions = [(*messages, Message("user", text)) for text in _PLACEHOLDERS]
-
-        def begins() -> list[int]:
-            first, second = (
-                self._tokens(template.render(question, tools, thinking=thinking)) for question in questions
-            )
-            return first[: common_prefix(first, second)]
-
+        before = tuple(messages)
         self._make_way(())
-        self._ahead = Ahead(self._context, begins)
+        self._ahead = Ahead(
+            self._context,
+            lambda: self._beginning(template, before, tools, thinking),
+            self._kept,
+            stable=_is_stable(before),
+        )
         self._worker.post(self._ahead.run)
+
+    def _beginning(
+        self,
+        template: ChatTemplate,
+        messages: tuple[Message, ...],
+        tools: Sequence[ToolSpec],
+        thinking: bool,
+    ) -> list[int]:
+        """The tokens that prompts with these messages and another one of the user have in common."""
+        first, second = (
+            self._tokens(template.render((*messages, Message("user", text)), tools, thinking=thinking))
+            for text in _PLACEHOLDERS
+        )
+        return first[: common_prefix(first, second)]
 
     def _make_way(self, prompt: Sequence[int]) -> None:
         if self._ahead is not None:
@@ -189,7 +221,11 @@ class LlamaEngine:
         if self._template is None:
             raise UsageError("this model has no chat template", "`--raw` completes text as it stands")
         rendered = self._template.render(request.messages, request.tools, thinking=request.thinking)
-        return Prompt(self._tokens(rendered), rendered.opened)
+        tokens, before, stable = self._tokens(rendered), request.messages[:-1], 0
+        new = len(tokens) - common_prefix(self._context.tokens, tokens)
+        if self._kept is not None and new >= LEAST and _is_stable(before):
+            stable = len(self._beginning(self._template, before, request.tools, request.thinking))
+        return Prompt(tokens, rendered.opened, stable)
 
     def _tokens(self, rendered: RenderedPrompt) -> list[int]:
         tokenize = self._weights.vocabulary.tokenize
@@ -234,6 +270,8 @@ class LlamaEngine:
                 return
             self._closed = True
         self.cancel()
+        if self._kept is not None:
+            self._kept.finish()
         self._worker.run(self._context.free)
         self._worker.run(self._weights.free)
         self._worker.close()

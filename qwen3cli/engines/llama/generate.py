@@ -17,6 +17,7 @@ from qwen3cli.engines.llama.constraint import TooSlow
 from qwen3cli.engines.llama.context import Cancelled, Context
 from qwen3cli.engines.llama.drafting import Drafter
 from qwen3cli.engines.llama.gate import Gate, Grammars
+from qwen3cli.engines.llama.kept import LEAST, Kept
 from qwen3cli.engines.llama.sampler import Sampler
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.reply import TAGS, ReplyEvent, ReplyParser
@@ -26,10 +27,15 @@ from qwen3cli.errors import InvalidFile
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is evaluated: token ids, and whether they end inside a `<think>` that the template opened."""
+    """What is evaluated: token ids, and whether they end inside a `<think>` that the template opened.
+
+    The first `stable` of them are what every conversation with this system prompt and these tools begins with; 0 says
+    that nobody has looked.
+    """
 
     tokens: list[int]
     opened: bool = False
+    stable: int = 0
 
 
 class Generation:
@@ -43,7 +49,9 @@ class Generation:
         request: GenerateRequest,
         prompt: Prompt,
         drafter: Drafter,
+        kept: Kept | None = None,
     ) -> None:
+        self._kept = kept
         self._context = context
         self._drafter = drafter
         self._vocabulary = vocabulary
@@ -108,16 +116,27 @@ class Generation:
 
     def _prefill(self) -> None:
         tokens = self._prompt.tokens
+        if self._kept is not None:
+            self._kept.bring(tokens)
         self._cached = self._context.keep_prefix(tokens)
         total = len(tokens) - self._cached
         self._emit(Prefill(0, total))
         if self._gate is not None:
             self._gate.prepare()
-        for done in self._context.evaluate(tokens[self._cached :]):
-            self._evaluated = done
-            self._emit(Prefill(done, total))
+        stable = self._prompt.stable if self._kept is not None else 0
+        if stable - self._cached >= LEAST and self._kept is not None:
+            started = time.monotonic()
+            self._evaluate(tokens[self._cached : stable], total)
+            self._kept.keep(time.monotonic() - started)
+        self._evaluate(tokens[len(self._context.tokens) :], total)
         if not self._context.computes():
             raise InvalidFile("the model computes no numbers: its weights are damaged", "fetch it again")
+
+    def _evaluate(self, tokens: list[int], total: int) -> None:
+        before = self._evaluated
+        for done in self._context.evaluate(tokens):
+            self._evaluated = before + done
+            self._emit(Prefill(self._evaluated, total))
 
     def _draw(self, sampler: Sampler) -> int:
         """The next token, within the grammar that is in force, if one is."""

@@ -1,0 +1,68 @@
+"""`qwen3 cache`: what models have read already, kept on the disk for later runs.
+
+The grammar::
+
+    qwen3 cache list [--json]
+    qwen3 cache clear [--json]
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from qwen3cli.cli.session import Session
+
+app = typer.Typer(help="What models have read already, kept for later runs.", rich_markup_mode=None)
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+@app.command("list")
+def list_kept(context: typer.Context, as_json: Json = False) -> None:
+    """List the kept beginnings of prompts: system prompts and tools."""
+    session: Session = context.obj
+    session.as_json = as_json
+    from qwen3cli.cli.described import age
+    from qwen3cli.engines.prefixes import stored_in
+    from qwen3cli.terminal.figures import duration, size
+
+    folder = session.config.paths.prefixes
+    stored = stored_in(folder)
+    if as_json:
+        session.console.json(
+            [
+                {
+                    "file": str(one.path),
+                    "tokens": len(one.tokens),
+                    "bytes": one.size,
+                    "evaluated_s": round(one.seconds, 3),
+                    "used": datetime.fromtimestamp(one.used, timezone.utc).isoformat(timespec="seconds"),
+                }
+                for one in stored
+            ]
+        )
+        return
+    rows = [(f"{len(one.tokens):,}", size(one.size), duration(one.seconds), age(one.used)) for one in stored]
+    if rows:
+        session.console.table(rows, ("TOKENS", "SIZE", "SAVES", "USED"), right=(0, 1, 2))
+    session.console.talk(f"{size(sum(one.size for one in stored))} in {folder}")
+
+
+@app.command("clear")
+def clear_kept(context: typer.Context, as_json: Json = False) -> None:
+    """Remove them all; later runs read again what they need."""
+    session: Session = context.obj
+    session.as_json = as_json
+    from qwen3cli.engines.prefixes import clear, stored_in
+    from qwen3cli.terminal.figures import size
+
+    folder = session.config.paths.prefixes
+    freed = sum(one.size for one in stored_in(folder))
+    clear(folder)
+    if as_json:
+        session.console.json({"freed_bytes": freed})
+    else:
+        session.console.talk(f"freed {size(freed)}")

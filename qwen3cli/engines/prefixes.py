@@ -1,0 +1,176 @@
+"""What was evaluated, on the disk: the state of a context after a prefix, so that no later process evaluates it again.
+
+llama.cpp verifies nothing of a state, and a truncated one ends the process: each lies in an envelope of ours, and not
+a byte of it is handed on before all of them were found right. Knows nothing of llama.cpp: a state is bytes.
+
+A file is the header (magic, key, number of tokens, bytes of the state, seconds that evaluating took, digest), the
+tokens as 32-bit integers, and the state. The digest, BLAKE2b of 32 bytes, covers all but itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import shutil
+import struct
+import time
+import uuid
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen3cli.engines.llama.prefix import common_prefix
+
+_MAGIC = b"qwen3 prefix 1\n\0"
+_HEADER = struct.Struct("<16s32sIQd32s")
+_SUFFIX = ".prefix"
+_READ = 500e6
+"""Bytes a second that reading and verifying take at least on the disks that people have."""
+_STALE_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where states are kept, and how many bytes all may take; those that were not used for longest go first."""
+
+    folder: Path
+    limit: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A state on the disk: `tokens` that it is of, `seconds` that evaluating them took, its `size` in bytes."""
+
+    path: Path
+    tokens: array[int]
+    seconds: float
+    size: int
+    used: float
+
+
+class PrefixFiles:
+    """The states of one model with one set of parameters, which `key` stands for, in a folder of many."""
+
+    def __init__(self, keeping: Keeping, key: bytes) -> None:
+        self._folder = keeping.folder
+        self._limit = keeping.limit
+        self._key = hashlib.sha256(key).digest()
+
+    def longest(self, prompt: Sequence[int]) -> tuple[Stored, int] | None:
+        """The state that has most of `prompt` at its beginning, and how many tokens that are.
+
+        None when there is none, or when reading it would take longer than evaluating does.
+        """
+        wanted, best = array("i", prompt), None
+        for path in self._folder.glob(f"{self._key.hex()[:16]}-*{_SUFFIX}"):
+            stored = _head(path, self._key)
+            if stored is None:
+                continue
+            common = common_prefix(stored.tokens, wanted)
+            if common > (best[1] if best else 0) and _pays(
+                stored.seconds * common / len(stored.tokens), stored.size
+            ):
+                best = stored, common
+        return best
+
+    def read(self, stored: Stored) -> memoryview | None:
+        """The verified state, writable and private to this process; None, and the file gone, if it is damaged."""
+        try:
+            with stored.path.open("rb") as file:
+                whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+            os.utime(stored.path)
+        except (OSError, ValueError):
+            return None
+        *_, digest = _HEADER.unpack_from(whole)
+        start = _HEADER.size + 4 * len(stored.tokens)
+        if (
+            _digest(whole[: _HEADER.size - 32], whole[_HEADER.size :]) != digest
+            or len(whole) != start + stored.size
+        ):
+            with suppress(OSError):
+                stored.path.unlink()
+            return None
+        return whole[start:]
+
+    def write(self, tokens: Sequence[int], state: memoryview, seconds: float) -> None:
+        """Keep a state, and make room for it; does nothing where it would not pay. Raises `OSError`."""
+        ids = array("i", tokens)
+        path = (
+            self._folder / f"{self._key.hex()[:16]}-{hashlib.sha256(ids.tobytes()).hexdigest()[:24]}{_SUFFIX}"
+        )
+        size = len(state) + 4 * len(ids) + _HEADER.size
+        if not _pays(seconds, len(state)) or size > self._limit or path.exists():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self._folder).free < 2 * size:
+            return
+        head = _HEADER.pack(_MAGIC, self._key, len(ids), len(state), seconds, bytes(32))[:-32]
+        fresh = self._folder / f".{uuid.uuid4().hex}.tmp"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for part in (head, _digest(head, ids.tobytes(), state), ids.tobytes(), state):
+                    file.write(part)
+            fresh.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                fresh.unlink()
+            raise
+        _sweep(self._folder, self._limit)
+
+
+def stored_in(folder: Path) -> list[Stored]:
+    """All states in a folder, the one used last first."""
+    found = [_head(path) for path in folder.glob(f"*{_SUFFIX}")]
+    return sorted((one for one in found if one is not None), key=lambda one: -one.used)
+
+
+def clear(folder: Path) -> None:
+    """Remove all states in a folder, whatever is wrong with them."""
+    for path in [*folder.glob(f"*{_SUFFIX}"), *folder.glob(".*.tmp")]:
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _head(path: Path, key: bytes | None = None) -> Stored | None:
+    """What the beginning of a file says; None for one that is not ours or no longer there."""
+    try:
+        with path.open("rb") as file:
+            magic, made_for, count, size, seconds, _ = _HEADER.unpack(file.read(_HEADER.size))
+            if magic != _MAGIC or (key is not None and made_for != key) or not count:
+                return None
+            tokens = array("i", file.read(4 * count))
+            status = os.fstat(file.fileno())
+    except (OSError, ValueError, struct.error):
+        return None
+    if status.st_size != _HEADER.size + 4 * count + size or not seconds >= 0:
+        return None
+    return Stored(path, tokens, seconds, size, status.st_mtime)
+
+
+def _digest(*parts: bytes | memoryview) -> bytes:
+    digest = hashlib.blake2b(digest_size=32)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def _pays(seconds: float, size: int) -> bool:
+    return seconds > size / _READ
+
+
+def _sweep(folder: Path, limit: int) -> None:
+    """Keep the states that were used last, as many as the limit takes, and nothing that a killed process left."""
+    left = limit
+    for stored in stored_in(folder):
+        left -= stored.path.stat().st_size
+        if left < 0:
+            with suppress(OSError):
+                stored.path.unlink()
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()

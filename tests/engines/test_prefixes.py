@@ -1,0 +1,124 @@
+"""Prefixes on the disk: found, verified to the last bit, bounded, private."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from qwen3cli.engines.prefixes import Keeping, PrefixFiles, clear, stored_in
+
+TOKENS = [*range(300)]
+STATE = memoryview(os.urandom(5000))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> PrefixFiles:
+    return PrefixFiles(Keeping(tmp_path, 1 << 20), b"a model")
+
+
+def only(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+def test_what_was_kept_is_found_by_what_begins_alike(files: PrefixFiles, tmp_path: Path) -> None:
+    assert files.longest(TOKENS) is None
+    files.write(TOKENS, STATE, 2.0)
+    files.write(TOKENS[:200], STATE, 2.0)
+    for prompt, common in ((TOKENS, 300), ([*TOKENS, 7], 300), (TOKENS[:250], 250), ([*TOKENS[:9], -1], 9)):
+        found = files.longest(prompt)
+        assert found is not None and found[1] == common
+        assert files.read(found[0]) == STATE
+    assert files.longest([1, 2]) is None
+    assert PrefixFiles(Keeping(tmp_path, 1 << 20), b"another model").longest(TOKENS) is None
+    path = found[0].path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("at", [0, 20, 50, 52, 56, 60, 70, 100, 110, 300, 1400, -1])
+def test_a_flipped_bit_is_seen_and_its_file_goes(files: PrefixFiles, tmp_path: Path, at: int) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    path = only(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    found = files.longest(TOKENS)
+    assert found is None or files.read(found[0]) is None
+    assert found is None or not path.exists()
+
+
+@pytest.mark.parametrize("length", [0, 10, 99, 100, 500, 2000, -1])
+def test_a_torn_file_is_no_state(files: PrefixFiles, tmp_path: Path, length: int) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    path = only(tmp_path)
+    path.write_bytes(path.read_bytes()[:length])
+    assert files.longest(TOKENS) is None
+    assert stored_in(tmp_path) == []
+    clear(tmp_path)
+    assert not path.exists()
+
+
+def test_a_file_that_is_torn_after_it_was_found(files: PrefixFiles, tmp_path: Path) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    found = files.longest(TOKENS)
+    assert found is not None
+    found[0].path.write_bytes(found[0].path.read_bytes()[:-7])
+    assert files.read(found[0]) is None
+    found[0].path.write_bytes(b"")
+    assert files.read(found[0]) is None
+    clear(tmp_path)
+    assert files.read(found[0]) is None
+
+
+def test_what_would_take_longer_to_read_is_not_kept_and_not_taken(files: PrefixFiles, tmp_path: Path) -> None:
+    files.write(TOKENS, STATE, 1e-6)
+    assert [*tmp_path.iterdir()] == []
+    files.write(TOKENS, STATE, 1e-4)
+    assert files.longest(TOKENS) is not None
+    # A small part of it is evaluated faster than the whole is read.
+    assert files.longest([*TOKENS[:20], -1]) is None
+
+
+def test_the_limit_holds_and_what_was_used_last_stays(tmp_path: Path) -> None:
+    files = PrefixFiles(Keeping(tmp_path, 15_000), b"a model")
+    for number in range(4):
+        files.write([number, *TOKENS[:50]], STATE, 2.0)
+        for age, one in enumerate(stored_in(tmp_path)):
+            os.utime(one.path, (1000 - age, 1000 - age))
+        found = files.longest([0, *TOKENS[:50]])
+        assert found is not None and files.read(found[0]) is not None
+    assert [one.tokens[0] for one in stored_in(tmp_path)] == [0, 3]
+    files.write([9, *TOKENS], memoryview(bytes(20_000)), 2.0)
+    assert len(stored_in(tmp_path)) == 2
+
+
+def test_a_full_disk_leaves_nothing(
+    files: PrefixFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write(TOKENS, STATE, 2.0)
+    assert [*tmp_path.iterdir()] == []
+
+    def nearly_full(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=100)
+
+    monkeypatch.setattr("shutil.disk_usage", nearly_full)
+    files.write(TOKENS, STATE, 2.0)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_a_killed_process_left_is_swept(files: PrefixFiles, tmp_path: Path) -> None:
+    for name, age in ((".old.tmp", 2e5), (".new.tmp", 0.0)):
+        (tmp_path / name).write_bytes(b"x")
+        then = tmp_path.stat().st_mtime - age
+        os.utime(tmp_path / name, (then, then))
+    files.write(TOKENS, STATE, 2.0)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == [".new.tmp"]
