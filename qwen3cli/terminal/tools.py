@@ -81,8 +81,10 @@ def run_prompt(seat: Seat, name: str, rest: str) -> None:
         raise UsageError("there are no prompts: no MCP server is configured", "`qwen3 mcp add` adds one")
     bench.wait()
     server, _, wanted = name.removeprefix(PREFIX).partition(":")
-    prompts = [one for one in bench.prompts() if one.server == server or not wanted]
-    found = next((one for one in prompts if one.name == wanted), None)
+    prompts = bench.prompts()
+    # Of a server that has none, or is none, nothing could be named.
+    prompts = [one for one in prompts if one.server == server] or prompts
+    found = next((one for one in prompts if (one.server, one.name) == (server, wanted)), None)
     if found is None:
         known = ", ".join(f"/{PREFIX}{one.server}:{sanitise_line(one.name)}" for one in prompts)
         raise UsageError(f"there is no prompt `/{name}`", f"there are {known}" if known else None)

@@ -251,6 +251,13 @@ def test_prompts_that_cannot_be_said(room: Room, line: str, said: str) -> None:
     assert room.seat.said == ()
 
 
+@pytest.mark.parametrize("line", ["/mcp:git:none", "/mcp:gti:sum", "/mcp:git"])
+def test_prompts_that_are_not_there_are_answered_with_those_that_are(room: Room, line: str) -> None:
+    with pytest.raises(UsageError, match=f"no prompt `{line}`") as caught:
+        run_line(room.seat, line)
+    assert "/mcp:git:sum" in (caught.value.hint or "")
+
+
 def test_what_a_prompt_says_is_shown_whole_and_cannot_look_like_ours(room: Room) -> None:
     text = room.run("/mcp:git:sum a")
     assert "git, you say:\n  first\n" in text
