@@ -13,6 +13,7 @@ from qwen3cli.errors import UsageError
 from qwen3cli.terminal.command import NARROW, Seat, print_pairs
 from qwen3cli.terminal.figures import call_words
 from qwen3cli.terminal.sanitise import sanitise_line
+from qwen3cli.terminal.tables import LEAST_COLUMN, NARROW_GAP, measured
 from qwen3cli.terminal.wrap import clip
 
 PREFIX = "mcp:"
@@ -176,11 +177,11 @@ def _list(seat: Seat, bench: Bench) -> None:
             ],
         )
     else:
-        rows = [
-            (_mark(one), sanitise_line(one.label), f"{one.tokens:,}", _line_of(one.description))
-            for one in tools
-        ]
-        seat.console.table(rows, (" ", "TOOL", "TOKENS", "WHAT IT SAYS IT DOES"), right=(2,), squeezed=(3,))
+        header = (" ", "TOOL", "TOKENS", "WHAT IT SAYS IT DOES")
+        rows = [(_mark(one), sanitise_line(one.label), f"{one.tokens:,}") for one in tools]
+        room = _room_beside(seat, rows, header[:3])
+        rows = [(*row, _line_of(one.description, room)) for row, one in zip(rows, tools, strict=True)]
+        seat.console.table(rows, header, right=(2,), squeezed=(3,))
     if any(not one.enabled or not one.offered for one in tools):
         seat.console.talk("- is disabled or denied, ? has to be searched for by the model.")
     _list_others(seat, bench)
@@ -203,6 +204,8 @@ def _list_others(seat: Seat, bench: Bench) -> None:
                 seat.console.result(f"{title}\n")
                 print_pairs(seat, rows)
             else:
+                room = _room_beside(seat, [row[:1] for row in rows], (title,))
+                rows = [(name, clip(text, room, "...")) for name, text in rows]
                 seat.console.table(rows, (title, "WHAT IT IS"), squeezed=(1,))
 
 
@@ -240,7 +243,13 @@ def _mark(tool: ToolView) -> str:
     return "*" if tool.offered else "?"
 
 
-def _line_of(text: str) -> str:
+def _room_beside(seat: Seat, rows: Sequence[Sequence[str]], header: Sequence[str]) -> int:
+    """What these columns of a table leave for a text, whose beginning says more than its end."""
+    _, widths = measured(rows, header)
+    return max(seat.console.width - 1 - sum(widths) - NARROW_GAP * len(widths), LEAST_COLUMN)
+
+
+def _line_of(text: str, room: int = _LONGEST) -> str:
     """The beginning of untrusted text, on one line."""
     line = sanitise_line(" ".join(text.split()))
-    return clip(line, _LONGEST, "...")
+    return clip(line, min(room, _LONGEST), "...")

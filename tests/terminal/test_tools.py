@@ -66,6 +66,11 @@ class FakeBench:
     def __init__(self) -> None:
         self.offers = [Tool("git.log"), Tool("git.push", enabled=False), Tool("web.get", offered=False)]
         self.there = [Server("git"), Server("web", "failed", 0, "it died\x1b")]
+        self.notes = [
+            Resource("git", "log://一/b"),
+            Resource("web", "http://x/y"),
+            Resource("web", "two words"),
+        ]
         self.asked: list[tuple[str, str]] = []
         self.given: Mapping[str, str] = {}
         self.addresses = Addresses(None)
@@ -108,7 +113,7 @@ class FakeBench:
         return self.said
 
     def resources(self) -> Sequence[Resource]:
-        return [Resource("git", "log://一/b"), Resource("web", "http://x/y"), Resource("web", "two words")]
+        return self.notes
 
     known_resources = resources
 
@@ -158,6 +163,20 @@ def test_a_narrow_window_has_two_lines_for_each(bench: FakeBench) -> None:
     assert "RESOURCE, FOR A MESSAGE\n@git:log://一/b\n    a note\n" in text
     assert "@SERVER:URI\n    in a message" in text
     assert all(len(line) < 40 for line in text.splitlines())
+
+
+def test_of_what_has_no_room_beside_its_name_the_beginning_is_shown(bench: FakeBench) -> None:
+    room = Room(columns=70)
+    room.desk.bench = bench
+    long = "Counts slowly, and says so while it does, until somebody stops it."
+    bench.offers = [Tool("git.log_of_many_words", description=long)]
+    bench.notes = [Resource("git", "note://of/many/words/and/more", description=long)]
+    lines = room.run("/tools").splitlines()
+    (tool,) = [line for line in lines if line.startswith("*")]
+    (note,) = [line for line in lines if line.startswith("@")]
+    assert all("  Counts slow" in line and line.endswith("...") for line in (tool, note))
+    assert len(tool) == len(note) == 69
+    assert "…" not in tool + note
 
 
 def test_a_tool_is_shown_whole(room: Room) -> None:
