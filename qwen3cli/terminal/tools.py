@@ -160,10 +160,14 @@ def _arguments(prompt: PromptView, rest: str) -> dict[str, str]:
 
 def _list(seat: Seat, bench: Bench) -> None:
     _list_servers(seat, bench.servers())
-    tools = bench.descriptions()
-    if not tools:
+    if tools := bench.descriptions():
+        _list_tools(seat, tools)
+    else:
         seat.console.talk("No server offers a tool now.")
-        return
+    _list_others(seat, bench)
+
+
+def _list_tools(seat: Seat, tools: Sequence[ToolView]) -> None:
     seat.console.result("\n")
     if seat.console.width < NARROW:
         print_pairs(
@@ -184,7 +188,6 @@ def _list(seat: Seat, bench: Bench) -> None:
         seat.console.table(rows, header, right=(2,), squeezed=(3,))
     if any(not one.enabled or not one.offered for one in tools):
         seat.console.talk("- is disabled or denied, ? has to be searched for by the model.")
-    _list_others(seat, bench)
 
 
 def _list_others(seat: Seat, bench: Bench) -> None:

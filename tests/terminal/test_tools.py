@@ -155,6 +155,13 @@ def test_all_that_servers_offer_is_listed(room: Room, line: str) -> None:
     assert "@web:http://x/y" in text
 
 
+def test_what_else_servers_offer_is_listed_where_there_is_no_tool(room: Room, bench: FakeBench) -> None:
+    bench.offers = []
+    text = room.run("/tools")
+    assert "No server offers a tool now." in text
+    assert "/mcp:git:sum" in text and "@web:http://x/y" in text
+
+
 def test_a_narrow_window_has_two_lines_for_each(bench: FakeBench) -> None:
     room = Room(columns=40)
     room.desk.bench = bench
