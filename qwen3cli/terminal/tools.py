@@ -48,7 +48,7 @@ def run_tools(seat: Seat, rest: str) -> None:
         return
     if verb not in _VERBS or not which:
         raise UsageError(
-            f"`/tools {rest}` is not understood",
+            f"`/tools {rest}` {'needs a name behind it' if verb in _VERBS else 'is not understood'}",
             f"`/tools` alone lists them; `/tools {'|'.join(_VERBS)} NAME` does something to one",
         )
     if verb == "show":

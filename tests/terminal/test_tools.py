@@ -213,11 +213,19 @@ def test_tools_are_switched_and_servers_started_again(room: Room, bench: FakeBen
     ]
 
 
-@pytest.mark.parametrize("rest", ["paint it", "enable", "show", "list them"])
-def test_what_is_not_understood_is_said_with_what_would_be(room: Room, rest: str) -> None:
+@pytest.mark.parametrize(
+    ("rest", "what"),
+    [
+        ("paint it", "is not understood"),
+        ("enable", "needs a name"),
+        ("show", "needs a name"),
+        ("list them", "is not understood"),
+    ],
+)
+def test_what_is_not_understood_is_said_with_what_would_be(room: Room, rest: str, what: str) -> None:
     with pytest.raises(UsageError) as caught:
         room.run(f"/tools {rest}")
-    assert f"`/tools {rest}`" in caught.value.message
+    assert f"`/tools {rest}` {what}" in caught.value.message
     assert "enable|disable|show|reconnect" in (caught.value.hint or "")
 
 
