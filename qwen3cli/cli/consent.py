@@ -18,6 +18,7 @@ from qwen3cli.tools.showing import one_line, quoted, site_of
 _NEVER = (
     "You are not asked about them again unless the file changes; `qwen3 mcp check` shows them and asks anew."
 )
+_NOT_NOW = "They are not used this time; you are asked again the next."
 
 
 def project_question(console: Console) -> AskProject | None:
@@ -38,7 +39,11 @@ def project_question(console: Console) -> AskProject | None:
         if answer == "never":
             say(console, _NEVER, "dim")
             return "never"
-        return "yes" if answer in YES else "no"
+        if answer in YES:
+            return "yes"
+        # Whatever is no yes is a no, which whoever mistyped one would not learn from silence.
+        say(console, _NOT_NOW, "dim")
+        return "no"
 
     return ask if can_ask(console) else None
 

@@ -77,7 +77,7 @@ def test_what_a_project_sets_is_shown_as_it_is_written(project: Place) -> None:
         assert terminal.end() == 0
 
 
-@pytest.mark.parametrize("word", ["n", "never"])
+@pytest.mark.parametrize("word", ["q", "never"])
 def test_who_says_no_is_not_sent_back_to_the_question(project: Place, word: str) -> None:
     write(project, KEY="x")
     with on_terminal(project, "check", "p") as terminal:
@@ -87,4 +87,5 @@ def test_who_says_no_is_not_sent_back_to_the_question(project: Place, word: str)
         assert "you have not accepted it" in terminal.text
         assert "shows it and asks" not in terminal.text
         assert ("You are not asked about them again" in terminal.text) == (word == "never")
+        assert ("They are not used this time" in terminal.text) == (word != "never")
     assert "shows it and asks" in project("check", "p").stderr
