@@ -12,7 +12,7 @@ import typer
 
 from qwen3cli.cli.addresses import Addresses
 from qwen3cli.cli.consent import input_question, project_question, url_shower
-from qwen3cli.cli.servers import where
+from qwen3cli.cli.servers import is_narrow, show_narrow, where
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import ExitCode, Interrupted, QwenError, ToolsFailed, UsageError
 from qwen3cli.tools.config import Candidate, find
@@ -137,9 +137,12 @@ def _show(session: Session, outcomes: Sequence[_Outcome]) -> None:
     if not outcomes:
         session.console.talk("there are no servers to check; `qwen3 mcp list` shows which there are")
         return
-    session.console.table(
-        [_row(outcome) for outcome in outcomes], ("NAME", "STATE", "PROTOCOL", "TIME", "TOOLS"), right=(3,)
-    )
+    rows = [_row(outcome) for outcome in outcomes]
+    if is_narrow(session.console):
+        for name, *beside, tools in rows:
+            show_narrow(session.console, name, beside, (tools,))
+    else:
+        session.console.table(rows, ("NAME", "STATE", "PROTOCOL", "TIME", "TOOLS"), right=(3,))
     for outcome in outcomes:
         status = outcome.status
         if not outcome.works and status.lines:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
+from qwen3cli.terminal.command import NARROW
+from qwen3cli.terminal.console import Console
+from qwen3cli.terminal.sanitise import sanitise_line
+from qwen3cli.terminal.wrap import hang
 from qwen3cli.tools.config import Candidate, find
 from qwen3cli.tools.expand import Where
 from qwen3cli.tools.showing import command_line
@@ -18,6 +23,10 @@ def show_servers(session: Session, extra: Path | None) -> None:
         session.console.notice(notice)
     if session.as_json:
         session.console.json([_as_json(one) for one in found.candidates])
+    elif found.candidates and is_narrow(session.console):
+        for one in found.candidates:
+            below = (runs(one), str(one.listed.config.source))
+            show_narrow(session.console, one.name, (one.listed.config.transport, one.state), below)
     elif found.candidates:
         rows = [
             (one.name, one.listed.config.transport, runs(one), str(one.listed.config.source), one.state)
@@ -26,6 +35,18 @@ def show_servers(session: Session, extra: Path | None) -> None:
         session.console.table(rows, ("NAME", "TRANSPORT", "RUNS", "SOURCE", "STATE"), squeezed=(2, 3))
     else:
         session.console.talk("there are no servers; `qwen3 mcp add` adds one")
+
+
+def is_narrow(console: Console) -> bool:
+    """Whether results go to a window that has no room for a table."""
+    return console.stdout_is_terminal and console.width < NARROW
+
+
+def show_narrow(console: Console, name: str, beside: Sequence[str], below: Sequence[str]) -> None:
+    """What a table has of one server, in lines of their own."""
+    head = hang(f"{name} ({', '.join(filter(None, beside))})", console.width, 4)
+    lines = [hang(f"    {sanitise_line(text)}", console.width, 4) for text in below if text]
+    console.result("\n".join([head, *lines, ""]))
 
 
 def where(session: Session) -> Where:

@@ -244,9 +244,24 @@ def test_a_projects_servers_need_a_person(mcp: Place) -> None:
     assert "`qwen3 mcp check p` in a terminal" in named.stderr
 
 
-def on_terminal(mcp: Place, *arguments: str, **environ: str) -> Tty:
+def on_terminal(mcp: Place, *arguments: str, columns: int = 100, **environ: str) -> Tty:
     command = ["qwen3cli", "mcp", *arguments]
-    return Tty(command, columns=100, lines=40, QWEN3_HOME=str(mcp.file.parent), **environ)
+    return Tty(command, columns=columns, lines=40, QWEN3_HOME=str(mcp.file.parent), **environ)
+
+
+def test_a_narrow_window_has_lines_instead_of_columns(mcp: Place) -> None:
+    mcp.write(friendly=FRIENDLY, docs={"url": "https://example.org/${NOT_SET}"})
+    with on_terminal(mcp, "list", columns=40) as terminal:
+        assert terminal.end() == 0
+        lines = terminal.text.splitlines()
+        assert lines[lines.index("docs (http, on)") + 1] == "    https://example.org/${NOT_SET}"
+    with on_terminal(mcp, "check", columns=40) as terminal:
+        assert terminal.end() == 8
+        lines = terminal.text.splitlines()
+        assert "docs (failed)" in lines
+        (works,) = [n for n, line in enumerate(lines) if line.startswith("friendly (works, ")]
+        assert lines[works + 1].startswith("    11: add, environment, ")
+        assert all(len(line) <= 40 for line in lines)
 
 
 @pytest.mark.parametrize(("answer", "used"), [("\r", False), ("n\r", False), ("y\r", True)])
