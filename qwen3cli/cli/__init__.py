@@ -101,7 +101,7 @@ def _run(session: Session, args: list[str]) -> int:
     except typer.TyperException as error:
         # The parser stopped before `--json` could be obeyed.
         session.as_json |= "--json" in args[: args.index("--") if "--" in args else None]
-        hint = "`qwen3 --help` and `qwen3 COMMAND --help` show what there is"
+        hint = f"`{_place_of(error)} --help` shows what there is"
         session.show_error(UsageError(error.format_message().rstrip("."), hint))
         return int(ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
@@ -118,6 +118,12 @@ def _run(session: Session, args: list[str]) -> int:
             raise
         session.show_error(known)
         return int(known.exit_code)
+
+
+def _place_of(error: typer.TyperException) -> str:
+    """The command that was not understood, as it was typed; the parser does not say it of every error."""
+    path = getattr(getattr(error, "ctx", None), "command_path", None)
+    return path if isinstance(path, str) else "qwen3 COMMAND"
 
 
 def _lack(error: Exception) -> NotEnough | None:

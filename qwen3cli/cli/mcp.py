@@ -54,6 +54,8 @@ def add(
 ) -> None:
     """Add a server to your own file.
 
+    `--` before the command keeps its options apart from those of `qwen3 mcp add`.
+
     \b
     qwen3 mcp add git -- mcp-server-git --repository .
     qwen3 mcp add docs --header 'Authorization: Bearer ${TOKEN}' https://example.org/mcp

@@ -140,12 +140,13 @@ def test_edits_keep_everything_else(mcp: Place) -> None:
         (["add", "b", "--header", "a b: c", "http://x"], "no header can be called `a b`"),
         (["add", "b", "http://"], "`http://` is no URL"),
         (["add", "b", "--", " "], "the command is empty"),
-        (["add", "b"], "Missing argument"),
+        (["add", "b"], "hint: `qwen3 mcp add --help` shows what there is"),
         (["add", "b", "x", "--repository", "."], "No such option"),
         (["remove", "b"], "there is no server `b`"),
         (["check", "b"], "there is no server `b`"),
         (["list", "--mcp", "no.json"], "there is no file `no.json`"),
-        ([], "Missing command"),
+        (["list", "--mcp"], "hint: `qwen3 COMMAND --help` shows what there is"),
+        ([], "hint: `qwen3 mcp --help` shows what there is"),
     ],
 )
 def test_what_makes_no_sense_changes_nothing(mcp: Place, arguments: list[str], words: str) -> None:
