@@ -60,10 +60,16 @@ MOST_OUTPUTS = 16
 
 @dataclass(frozen=True)
 class Placement:
-    """How a model is run; `context_size` in tokens, `gpu_layers` None for as many as llama.cpp will take."""
+    """How a model is run; `context_size` in tokens, `gpu_layers` None for as many as llama.cpp will take.
+
+    The experts of the first `cpu_moe` layers stay in main memory. With `repack` weights may be laid out anew for this
+    CPU, which is faster, and takes their memory beside the mapped file.
+    """
 
     context_size: int
     threads: int
     gpu_layers: int | None = None
     kv_type: str = "f16"
     use_mmap: bool = True
+    cpu_moe: int = 0
+    repack: bool = True

@@ -12,7 +12,7 @@ from qwen3cli.chat.events import TurnEnded
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.cli.desk import ChatDesk
-from qwen3cli.cli.opening import RunOptions, default_model, is_model, opener
+from qwen3cli.cli.opening import ALL, RunOptions, default_model, is_model, opener
 from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
 from qwen3cli.cli.wishes import ToolWishes, answer_check, choice_of, format_of, wanted_tools
@@ -78,6 +78,12 @@ def chat(
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: physical cores.")
     ] = None,
     gpu_layers: Annotated[str, typer.Option(metavar="auto|N", help="Layers on the GPU.")] = "auto",
+    cpu_moe: Annotated[
+        bool, typer.Option("--cpu-moe", help="A mixture's experts stay in main memory.")
+    ] = False,
+    n_cpu_moe: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Those of the first N layers do.")
+    ] = None,
     kv_type: Annotated[
         str, typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.")
     ] = "f16",
@@ -122,7 +128,7 @@ def chat(
         raw,
         stats,
     )
-    options = RunOptions(ctx, threads, _layers(gpu_layers), _kv_type(kv_type))
+    options = RunOptions(ctx, threads, _layers(gpu_layers), ALL if cpu_moe else n_cpu_moe, _kv_type(kv_type))
     _check_lone_words(session, model, words or [])
     text = gather_prompt(session.console, words or [], prompt, prompt_file, read_stdin=not no_stdin)
     if text is None:

@@ -18,13 +18,19 @@ from qwen3cli.models import fit
 from qwen3cli.models.conversion import demo_facts
 from qwen3cli.models.facts import read_facts
 from qwen3cli.models.installed import find_installed
+from qwen3cli.models.machines import this_machine
+from qwen3cli.models.offload import Split
 from qwen3cli.models.reference import DEMO, ModelRef, candidates, is_folder
+from qwen3cli.models.sizes import needs_of_file
 from qwen3cli.models.trust import check_once
 from qwen3cli.terminal.ask import can_ask
+from qwen3cli.terminal.figures import size
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.progress import Progress
 
 PREFERRED = "0.6b"
+ALL = 1 << 16
+"""More layers than any model has."""
 HOW_TO_GET_ONE = f"`qwen3 pull {PREFERRED}` installs a model; `qwen3 chat demo PROMPT` uses the built-in demo"
 
 
@@ -35,6 +41,7 @@ class RunOptions:
     context: int | None = None
     threads: int | None = None
     gpu_layers: int | None = None
+    cpu_moe: int | None = None
     kv_type: str = "f16"
 
 
@@ -131,19 +138,23 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
     """Load a model, showing progress; Ctrl-C gives up cleanly."""
     import threading
 
-    from qwen3cli.engines import engine_version, open_engine, physical_cores, trial_load
+    from qwen3cli.engines import devices, engine_version, open_engine, physical_cores, trial_load
 
     cache = session.config.paths.cache
     # The cache holds what this program made of its own parts. A checkpoint that it converted is another's.
     if facts.path.resolve().parent != cache.resolve():
         check_once(facts.path, cache, engine_version(), trial_load, facts.further)
-    placement = fit.place(
-        facts,
-        threads=options.threads or physical_cores(),
-        context=options.context,
-        gpu_layers=options.gpu_layers,
-        kv_type=options.kv_type,
+    wish = fit.Wish(
+        options.context,
+        options.threads or physical_cores(),
+        options.gpu_layers,
+        options.cpu_moe,
+        options.kv_type,
     )
+    fitted = fit.place(facts, this_machine(devices()), wish, lambda: needs_of_file(facts))
+    placement = fitted.placement
+    if fitted.split is not None and (said := _shared_out(fitted.split)):
+        session.notice(said)
     if options.context is None and placement.context_size < fit.default_context(facts):
         session.notice(
             f"the context is {placement.context_size:,} tokens, not {fit.default_context(facts):,}:"
@@ -160,6 +171,16 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
             f"`{facts.name}` was trained for {facts.context_length:,} tokens: beyond them answers get worse"
         )
     return engine
+
+
+def _shared_out(split: Split) -> str:
+    """What a person should know of a model that is not all on the GPU."""
+    if split.whole:
+        return ""
+    where = f"{size(split.gpu)} there, {size(split.main)} in main memory"
+    if split.experts_left:
+        return f"the experts of {split.experts_left} layers are in main memory, all else on the GPU: {where}"
+    return f"{split.layers} of {split.all_layers} layers are on the GPU: {where}"
 
 
 def _keeping(session: Session) -> Keeping | None:

@@ -181,8 +181,8 @@ class Planned:
         if apart is not None and apart.time < split.time:
             stay = f"the experts of {apart.experts_left} layers in main memory"
             yield (
-                f"llama.cpp itself can be faster, about {_times(self._speed(apart.time))}, with {stay} and all else on"
-                f" the GPU ({size(apart.gpu)}): `--n-cpu-moe {apart.experts_left}`."
+                f"Faster, about {_times(self._speed(apart.time))}, and what `qwen3 chat` does by itself, is {stay}"
+                f" and all else on the GPU ({size(apart.gpu)}): `--n-cpu-moe {apart.experts_left}`."
             )
 
     def _ways_out(self) -> Iterator[str]:

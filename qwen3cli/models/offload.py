@@ -50,8 +50,8 @@ class Split:
 
 def by_layers(needs: Needs, context: int, kv_type: str, room: int) -> Split:
     """As many whole layers as `room` bytes on the GPU can take, perhaps none."""
-    split = _most(needs, room, lambda layers: _split(needs, context, kv_type, layers, layers))
-    return split or _split(needs, context, kv_type, 0, 0)
+    split = _most(needs, room, lambda layers: split_of(needs, context, kv_type, layers, layers))
+    return split or split_of(needs, context, kv_type, 0, 0)
 
 
 def by_experts(needs: Needs, context: int, kv_type: str, room: int) -> Split | None:
@@ -60,7 +60,7 @@ def by_experts(needs: Needs, context: int, kv_type: str, room: int) -> Split | N
         return None
     count = len(needs.weights.layers) + 1
     # The output, which counts as one, has no experts.
-    return _most(needs, room, lambda experts: _split(needs, context, kv_type, count, experts))
+    return _most(needs, room, lambda experts: split_of(needs, context, kv_type, count, experts))
 
 
 def _most(needs: Needs, room: int, split: Callable[[int], Split]) -> Split | None:
@@ -70,7 +70,7 @@ def _most(needs: Needs, room: int, split: Callable[[int], Split]) -> Split | Non
     return split(fitting) if fitting else None
 
 
-def _split(needs: Needs, context: int, kv_type: str, layers: int, with_experts: int) -> Split:
+def split_of(needs: Needs, context: int, kv_type: str, layers: int, with_experts: int) -> Split:
     """The last `layers` on the GPU, the output one of them; the last `with_experts` of them whole."""
     weights, buffers = needs.weights, needs.buffers
     count = len(weights.layers)

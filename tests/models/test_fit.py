@@ -1,3 +1,5 @@
+"""Placements: on the machines that people have, for all eight models."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -6,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from qwen3cli.errors import NotEnough
-from qwen3cli.machine import ModelFacts
-from qwen3cli.models import fit
+from qwen3cli.machine import Device, ModelFacts, Placement
+from qwen3cli.models import fit, machines
+from qwen3cli.models.catalog import FAMILY
+from qwen3cli.models.fit import Fitted, Wish
+from qwen3cli.models.machines import GPU_MARGIN, Machine, this_machine
+from qwen3cli.models.needs import Needs
+from qwen3cli.models.sizes import needs_of_member
 
+GB = 10**9
+AS_IT_COMES = Wish(threads=2)
+EIGHT = ("0.6b", "1.7b", "4b", "8b", "14b", "32b", "30b-a3b", "235b-a22b")
 # Qwen3-0.6B in Q8_0: 28 layers, 8 KV heads of 128.
 SMALL = ModelFacts(
     name="0.6b",
@@ -25,19 +35,33 @@ SMALL = ModelFacts(
 )
 
 
+def not_asked() -> Needs:
+    raise AssertionError("the header is not read where there is no choice")
+
+
+def place(facts: ModelFacts, free: int, wish: Wish = AS_IT_COMES) -> Placement:
+    return fit.place(facts, Machine(2 * free, free, free), wish, not_asked).placement
+
+
 def test_the_native_context_is_the_default() -> None:
-    assert fit.place(SMALL, threads=2, available=64 * 10**9).context_size == 32_768
+    assert place(SMALL, 64 * GB).context_size == 32_768
 
 
 def test_a_short_trained_context_is_not_exceeded() -> None:
     short = replace(SMALL, context_length=8_192)
-    assert fit.place(short, threads=2, available=64 * 10**9).context_size == 8_192
+    assert place(short, 64 * GB).context_size == 8_192
+    assert place(replace(SMALL, context_length=1_024), 64 * GB).context_size == 1_024
 
 
 def test_the_context_is_halved_until_it_fits() -> None:
-    placement = fit.place(SMALL, threads=2, available=2 * 10**9)
-    assert placement.context_size == 8_192
-    assert fit.needed(SMALL, 8_192, "f16") <= 2 * 10**9 < fit.needed(SMALL, 16_384, "f16")
+    assert place(SMALL, 2 * GB).context_size == 8_192
+    assert fit.needed(SMALL, 8_192, "f16") <= 2 * GB < fit.needed(SMALL, 16_384, "f16")
+
+
+def test_weights_are_laid_out_anew_where_there_is_room() -> None:
+    assert place(SMALL, 64 * GB).repack
+    need = fit.needed(SMALL, 32_768, "f16")
+    assert not place(SMALL, need + 1000).repack
 
 
 def test_the_cache_of_0_6b_takes_112_kib_a_token() -> None:
@@ -48,6 +72,107 @@ def test_the_cache_of_0_6b_takes_112_kib_a_token() -> None:
 
 def test_what_cannot_fit_is_refused_with_both_figures() -> None:
     with pytest.raises(NotEnough, match=r"needs about 0\.9 GB .* 0\.8 GB"):
-        fit.place(SMALL, threads=2, available=8 * 10**8)
+        place(SMALL, 8 * 10**8)
     with pytest.raises(NotEnough):
-        fit.place(SMALL, threads=2, context=32_768, available=2 * 10**9)
+        place(SMALL, 2 * GB, Wish(context=32_768))
+    # Whoever says how many layers go to a GPU knows more.
+    assert place(SMALL, 8 * 10**8, Wish(gpu_layers=20)).gpu_layers == 20
+
+
+def fitted(name: str, machine: Machine, wish: Wish = AS_IT_COMES, quantization: str = "q4_k_m") -> Fitted:
+    needs = needs_of_member(FAMILY[name], quantization)
+    facts = replace(
+        SMALL,
+        name=name,
+        file_bytes=needs.file_bytes,
+        context_length=needs.context,
+        kv_bytes_per_token=needs.buffers.kv_bytes,
+    )
+    return fit.place(facts, machine, wish, lambda: needs)
+
+
+def with_gpus(*gpus: int, ram: int = 32) -> Machine:
+    return Machine(ram * GB, (ram - 4) * GB, (ram - 4) * GB, tuple(gpu * GB for gpu in gpus))
+
+
+WHOLE, EXPERTS, LAYERS, NOT = "whole", "experts apart", "layers", "not"
+
+
+def how(name: str, machine: Machine) -> str:
+    try:
+        one = fitted(name, machine)
+    except NotEnough:
+        return NOT
+    assert one.split is not None
+    return WHOLE if one.split.whole else EXPERTS if one.split.experts_left else LAYERS
+
+
+@pytest.mark.parametrize(
+    ("machine", "wanted"),
+    [
+        (with_gpus(8), [WHOLE, WHOLE, WHOLE, WHOLE, LAYERS, LAYERS, EXPERTS, NOT]),
+        (with_gpus(12), [WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, LAYERS, EXPERTS, NOT]),
+        (with_gpus(16), [WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, LAYERS, EXPERTS, NOT]),
+        (with_gpus(24), [WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, NOT]),
+        (with_gpus(24, 24), [WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, NOT]),
+        (with_gpus(80, ram=256), [WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, EXPERTS]),
+        (with_gpus(80, 80, ram=64), [WHOLE] * 8),
+    ],
+    ids=lambda value: "+".join(str(gpu // GB) for gpu in value.gpus) if isinstance(value, Machine) else "",
+)
+def test_what_goes_where(machine: Machine, wanted: list[str]) -> None:
+    assert [how(name, machine) for name in EIGHT] == wanted
+    for name in EIGHT:
+        if how(name, machine) == NOT:
+            continue
+        one = fitted(name, machine)
+        assert one.split is not None
+        needs = needs_of_member(FAMILY[name], "q4_k_m")
+        # All of it is somewhere, and nothing is larger than where it lies.
+        assert one.split.gpu + one.split.main >= needs.total(one.placement.context_size)
+        assert one.split.gpu <= sum(gpu - GPU_MARGIN for gpu in machine.gpus)
+        assert one.split.main <= machine.usable
+        assert one.placement.context_size >= 8_192
+        assert (one.placement.gpu_layers, one.placement.cpu_moe) == (one.split.layers, one.split.experts_left)
+
+
+def test_a_gpu_that_takes_it_whole_is_worth_a_shorter_context() -> None:
+    one = fitted("8b", with_gpus(8))
+    assert (one.placement.context_size, one.split and one.split.whole) == (8_192, True)
+    longer = fitted("8b", with_gpus(8), Wish(context=32_768))
+    assert longer.split is not None and not longer.split.whole
+    assert longer.placement.context_size == 32_768
+    assert fitted("8b", with_gpus(8), Wish(kv_type="q8_0")).placement.context_size == 16_384
+
+
+def test_a_gpu_without_room_takes_nothing() -> None:
+    full = replace(with_gpus(8), gpus=(GB // 2,))
+    one = fitted("4b", full)
+    assert (one.placement.gpu_layers, one.placement.context_size) == (0, 32_768)
+    assert fitted("4b", with_gpus(8), Wish(gpu_layers=0)).split is None
+
+
+def test_what_a_person_asks_for_is_done() -> None:
+    machine = with_gpus(12)
+    one = fitted("30b-a3b", machine, Wish(cpu_moe=40))
+    assert (one.placement.gpu_layers, one.placement.cpu_moe) == (49, 40)
+    every = fitted("30b-a3b", machine, Wish(cpu_moe=1 << 16))
+    assert (every.placement.gpu_layers, every.placement.cpu_moe) == (49, 48)
+    assert every.split is not None and every.split.with_experts == 1
+    ten = fitted("30b-a3b", machine, Wish(gpu_layers=10))
+    assert (ten.placement.gpu_layers, ten.placement.cpu_moe) == (10, 0)
+    # More than fits is the person's own business; more than there is is all.
+    assert fitted("32b", with_gpus(8), Wish(gpu_layers=999)).placement.gpu_layers == 65
+
+
+def test_unified_memory_is_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "total_memory", lambda: 16 * GB)
+    monkeypatch.setattr(machines, "available_memory", lambda: 12 * GB)
+    metal = Device("Metal", "Apple M3", "GPU", 11 * GB, 11 * GB)
+    machine = this_machine([metal])
+    assert (machine.shared, machine.gpus) == (True, ())
+    one = fitted("14b", machine)
+    assert one.split is None and one.placement.gpu_layers is None
+    assert one.placement.context_size == 8_192
+    with pytest.raises(NotEnough):
+        fitted("32b", machine)

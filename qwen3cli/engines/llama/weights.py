@@ -40,6 +40,11 @@ class Weights:
             progress(fraction)
             return not stop.is_set()
 
+        params.use_extra_bufts = placement.repack
+        overrides = _experts_in_main_memory(placement.cpu_moe)
+        if placement.cpu_moe:
+            # The bindings have no type for it, and declare an address.
+            params.tensor_buft_overrides = ctypes.addressof(overrides)  # pyright: ignore[reportAttributeAccessIssue]
         params.progress_callback = C.llama_progress_callback(report)
         LOG.clear()
         pointer = C.llama_model_load_from_file(os.fsencode(path), params)
@@ -75,6 +80,20 @@ class Weights:
         if self.pointer is not None:
             C.llama_model_free(self.pointer)
             self.pointer = None
+
+
+class _Override(ctypes.Structure):
+    """`llama_model_tensor_buft_override` of llama.h: where the tensors lie whose names match."""
+
+    _fields_ = [("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p)]
+
+
+def _experts_in_main_memory(layers: int) -> ctypes.Array[_Override]:
+    """For the experts of the first `layers` layers, and the end of the list."""
+    main = C._lib.ggml_backend_cpu_buffer_type  # pyright: ignore[reportPrivateUsage]
+    main.restype = ctypes.c_void_p
+    names = [rf"blk\.{layer}\.ffn_(up|down|gate|gate_up)_(ch|)exps".encode() for layer in range(layers)]
+    return (_Override * (layers + 1))(*((name, main()) for name in names))
 
 
 def _refusal(path: Path) -> QwenError:

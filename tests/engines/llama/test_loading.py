@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from pathlib import Path
+from typing import Any, cast
 
+import llama_cpp.llama_cpp as C
 import pytest
 
 from qwen3cli.engines import open_engine
+from qwen3cli.engines.llama import library
+from qwen3cli.engines.llama.context import Context
+from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.errors import Interrupted, InvalidFile
 from qwen3cli.machine import KV_TYPES, Placement
+from qwen3cli.models.conversion import convert_checkpoint
+from tests.converters.checkpoints import Model, make_checkpoint
 from tests.engines.asking import ENDLESS, ask, said
 from tests.engines.conftest import facts_of
 from tests.engines.models import write_embedder, write_scripted
@@ -73,3 +81,32 @@ def test_kv_types_and_files_that_are_not_mapped(tmp_path: Path, kv_type: str):
     engine = open_engine(facts_of(path), Placement(256, 1, kv_type=kv_type, use_mmap=False))
     assert said(ask(engine, max_tokens=2)) == "tick tock"
     engine.close()
+
+
+def test_experts_lie_where_they_are_wanted(tmp_path: Path):
+    checkpoint = make_checkpoint(tmp_path / "checkpoint", Model(layers=3, experts=4))
+    convert_checkpoint(checkpoint, tmp_path / "moe.gguf", "f32")
+    lines: list[str] = []
+
+    @C.llama_log_callback
+    def receive(level: int, text: bytes, data: Any) -> None:
+        lines.append(text.decode("utf-8", "replace"))
+
+    said: list[list[float]] = []
+    C.llama_log_set(receive, ctypes.c_void_p(0))
+    try:
+        for cpu_moe in (0, 2):
+            placement = Placement(256, 1, cpu_moe=cpu_moe, repack=False)
+            weights = Weights(tmp_path / "moe.gguf", placement, lambda _: None, threading.Event())
+            context = Context(weights, placement)
+            context.append(3)
+            assert context.pointer is not None
+            said.append(C.llama_get_logits_ith(context.pointer, -1)[:8])
+            context.free()
+            weights.free()
+    finally:
+        C.llama_log_set(cast(Any, library)._receive, ctypes.c_void_p(0))
+    overridden = [line.split()[1] for line in lines if "buffer type overridden" in line]
+    kinds = ("down", "gate", "up")
+    assert sorted(overridden) == [f"blk.{layer}.ffn_{kind}_exps.weight" for layer in (0, 1) for kind in kinds]
+    assert said[0] == said[1]
