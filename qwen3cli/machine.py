@@ -63,7 +63,8 @@ class Placement:
     """How a model is run; `context_size` in tokens, `gpu_layers` None for as many as llama.cpp will take.
 
     The experts of the first `cpu_moe` layers stay in main memory. With `repack` weights may be laid out anew for this
-    CPU, which is faster, and takes their memory beside the mapped file.
+    CPU, which is faster, and takes their memory beside the mapped file. `stretch` is the factor by which YaRN makes a
+    model of `native` tokens take longer contexts.
     """
 
     context_size: int
@@ -73,3 +74,5 @@ class Placement:
     use_mmap: bool = True
     cpu_moe: int = 0
     repack: bool = True
+    stretch: float = 1.0
+    native: int = 0

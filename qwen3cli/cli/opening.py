@@ -13,7 +13,7 @@ from qwen3cli.cli.session import Session
 from qwen3cli.config import CacheSettings
 from qwen3cli.engines.prefixes import Keeping
 from qwen3cli.errors import Interrupted, InvalidFile, ModelNotFound, NetworkError, NotEnough, UsageError
-from qwen3cli.machine import ModelFacts
+from qwen3cli.machine import ModelFacts, Placement
 from qwen3cli.models import fit
 from qwen3cli.models.conversion import demo_facts
 from qwen3cli.models.facts import read_facts
@@ -167,10 +167,21 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
         engine.close()
         raise Interrupted("loading was interrupted")
     if 0 < facts.context_length < placement.context_size:
-        session.notice(
+        session.notice(_beyond(facts, placement))
+    return engine
+
+
+def _beyond(facts: ModelFacts, placement: Placement) -> str:
+    """What a person should know of a context longer than the model was trained for."""
+    if placement.stretch == 1:
+        return (
             f"`{facts.name}` was trained for {facts.context_length:,} tokens: beyond them answers get worse"
         )
-    return engine
+    said = (
+        f"`{facts.name}` was trained for {placement.native:,} tokens: YaRN stretches that {placement.stretch:g} times,"
+        " which costs a little on short texts"
+    )
+    return f"{said}, and beyond 4 times a lot" if placement.stretch > 4 else said
 
 
 def _shared_out(split: Split) -> str:

@@ -58,7 +58,7 @@ def _in_one_memory(facts: ModelFacts, wish: Wish, have: int) -> Fitted:
     need = needed(facts, size, wish.kv_type)
     if need > have and wish.gpu_layers is None:
         raise _too_large(facts, size, need, have)
-    return Fitted(_placement(wish, size, wish.gpu_layers, 0, repack=need <= _NEAR * have))
+    return Fitted(_placement(facts, wish, size, wish.gpu_layers, 0, repack=need <= _NEAR * have))
 
 
 def _on_gpus(facts: ModelFacts, machine: Machine, wish: Wish, needs: Needs, have: int) -> Fitted:
@@ -81,7 +81,9 @@ def _on_gpus(facts: ModelFacts, machine: Machine, wish: Wish, needs: Needs, have
         raise _too_large(facts, sizes[-1], total, have + machine.gpu_room)
     size, split = best
     cpu_moe = split.experts_left if wish.cpu_moe is None else min(wish.cpu_moe, len(needs.weights.layers))
-    return Fitted(_placement(wish, size, split.layers, cpu_moe, repack=split.main <= _NEAR * have), split)
+    return Fitted(
+        _placement(facts, wish, size, split.layers, cpu_moe, repack=split.main <= _NEAR * have), split
+    )
 
 
 def _fastest(needs: Needs, size: int, wish: Wish, room: int, have: int) -> Split | None:
@@ -102,8 +104,31 @@ def _asked(needs: Needs, size: int, wish: Wish) -> Split:
     return split_of(needs, size, wish.kv_type, layers, with_experts)
 
 
-def _placement(wish: Wish, size: int, gpu_layers: int | None, cpu_moe: int, *, repack: bool) -> Placement:
-    return Placement(size, wish.threads, gpu_layers, wish.kv_type, cpu_moe=cpu_moe, repack=repack)
+def _placement(
+    facts: ModelFacts, wish: Wish, size: int, gpu_layers: int | None, cpu_moe: int, *, repack: bool
+) -> Placement:
+    native = native_context(facts)
+    return Placement(
+        size,
+        wish.threads,
+        gpu_layers,
+        wish.kv_type,
+        cpu_moe=cpu_moe,
+        repack=repack,
+        stretch=size / native if native and size > max(facts.context_length, native) else 1.0,
+        native=native,
+    )
+
+
+def native_context(facts: ModelFacts) -> int:
+    """The context that a Qwen3 was trained with, from which YaRN stretches; 0 for others, whose way is not ours to say.
+
+    The first models name 40,960 tokens, which leave room for an answer to a prompt of 32,768 (their cards).
+    """
+    if facts.architecture not in ("qwen3", "qwen3moe"):
+        return 0
+    first = NATIVE_CONTEXT < facts.context_length <= NATIVE_CONTEXT + NATIVE_CONTEXT // 4
+    return NATIVE_CONTEXT if first else facts.context_length
 
 
 def _contexts(facts: ModelFacts, wish: Wish) -> Iterator[int]:

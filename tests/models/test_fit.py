@@ -53,6 +53,26 @@ def test_a_short_trained_context_is_not_exceeded() -> None:
     assert place(replace(SMALL, context_length=1_024), 64 * GB).context_size == 1_024
 
 
+@pytest.mark.parametrize(
+    ("trained", "context", "stretch"),
+    [
+        (40_960, 32_768, 1.0),
+        (40_960, 40_960, 1.0),
+        (40_960, 65_536, 2.0),
+        (32_768, 131_072, 4.0),
+        (262_144, 262_144, 1.0),
+        (262_144, 524_288, 2.0),
+        (0, 65_536, 1.0),
+    ],
+)
+def test_yarn_comes_with_a_context_that_needs_it(trained: int, context: int, stretch: float) -> None:
+    facts = replace(SMALL, context_length=trained)
+    placement = place(facts, 1024 * GB, Wish(context=context))
+    assert placement.stretch == stretch
+    assert stretch == 1 or placement.native == context / stretch
+    assert place(replace(facts, architecture="llama"), 1024 * GB, Wish(context=context)).stretch == 1
+
+
 def test_the_context_is_halved_until_it_fits() -> None:
     assert place(SMALL, 2 * GB).context_size == 8_192
     assert fit.needed(SMALL, 8_192, "f16") <= 2 * GB < fit.needed(SMALL, 16_384, "f16")

@@ -45,7 +45,7 @@ class Context:
         self._cancelled = self._hurried = False
         self._abort = native_strlen()
         LOG.clear()
-        pointer = C.llama_init_from_model(weights.pointer, self._parameters(placement))
+        pointer = C.llama_init_from_model(weights.pointer, self._parameters(weights, placement))
         if not pointer:
             raise _refusal(placement)
         self.pointer: C.llama_context_p | None = pointer
@@ -60,7 +60,7 @@ class Context:
         self.output = -1
         """Which of the last batch's outputs belongs to the last of `tokens`."""
 
-    def _parameters(self, placement: Placement) -> C.llama_context_params:
+    def _parameters(self, weights: Weights, placement: Placement) -> C.llama_context_params:
         params = C.llama_context_default_params()
         params.n_ctx = placement.context_size
         params.n_batch = params.n_ubatch = min(MICRO_BATCH, placement.context_size)
@@ -69,6 +69,10 @@ class Context:
         params.n_threads = params.n_threads_batch = placement.threads
         params.type_k = params.type_v = kv_type_id(placement.kv_type)
         params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
+        if placement.stretch > 1 and not weights.stretches_itself:
+            params.rope_scaling_type = C.LLAMA_ROPE_SCALING_TYPE_YARN
+            params.rope_freq_scale = 1 / placement.stretch
+            params.yarn_orig_ctx = placement.native
         params.abort_callback = self._abort
         params.abort_callback_data = ctypes.cast(self._flag, ctypes.c_void_p)
         params.no_perf = True

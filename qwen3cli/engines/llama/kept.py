@@ -24,7 +24,7 @@ LEAST = 256
 
 def identity(facts: ModelFacts, placement: Placement) -> bytes:
     """What a state depends on besides its tokens: the model's files, the library, the cache's type."""
-    parts = [placement.kv_type, build()]
+    parts = [placement.kv_type, f"{placement.stretch} {placement.native}", build()]
     for path in (facts.path, *facts.further):
         with path.open("rb") as file:
             head, status = hashlib.sha256(file.read(_HEAD)).hexdigest(), os.fstat(file.fileno())

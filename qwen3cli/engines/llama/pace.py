@@ -33,6 +33,7 @@ class Costs:
 
     def __init__(self) -> None:
         self._taken: dict[int, deque[float]] = {}
+        self._median: dict[int, float] = {}
         self._sizes: list[int] = []
 
     def note(self, size: int, seconds: float) -> None:
@@ -41,8 +42,9 @@ class Costs:
             self._taken[size] = deque(maxlen=_KEPT)
             return
         self._taken[size].append(seconds)
-        if len(self._taken[size]) == 1:
-            self._sizes = sorted(known for known, taken in self._taken.items() if taken)
+        if size not in self._median:
+            self._sizes = sorted([*self._sizes, size])
+        self._median[size] = median(self._taken[size])
 
     @property
     def largest(self) -> int:
@@ -51,8 +53,7 @@ class Costs:
 
     def seconds(self, size: int) -> float:
         """What such a batch took; 0 if none was counted."""
-        taken = self._taken.get(size)
-        return median(taken) if taken else 0.0
+        return self._median.get(size, 0.0)
 
     def of(self, size: int) -> float:
         """What a batch costs, in single tokens, once these have been counted: never more than its size."""

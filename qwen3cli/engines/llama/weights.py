@@ -69,6 +69,12 @@ class Weights:
             room = length + 1
 
     @property
+    def stretches_itself(self) -> bool:
+        """Whether the file says how its positions are scaled."""
+        kind = self.metadata(f"{self.metadata('general.architecture')}.rope.scaling.type")
+        return kind not in (None, "none")
+
+    @property
     def chat_template(self) -> str | None:
         """The model's own Jinja template."""
         assert self.pointer is not None

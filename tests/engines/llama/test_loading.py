@@ -110,3 +110,27 @@ def test_experts_lie_where_they_are_wanted(tmp_path: Path):
     kinds = ("down", "gate", "up")
     assert sorted(overridden) == [f"blk.{layer}.ffn_{kind}_exps.weight" for layer in (0, 1) for kind in kinds]
     assert said[0] == said[1]
+
+
+def test_yarn_is_what_a_file_that_asks_for_it_gives(tmp_path: Path):
+    scaling = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 128}
+    said: dict[str, list[float]] = {}
+    for name, config, stretch in (
+        ("file", scaling, 1.0),
+        ("both", scaling, 2.0),
+        ("ours", None, 2.0),
+        ("none", None, 1.0),
+    ):
+        model = Model(config={"rope_scaling": config, "max_position_embeddings": 128})
+        checkpoint = make_checkpoint(tmp_path / name, model)
+        convert_checkpoint(checkpoint, tmp_path / f"{name}.gguf", "f32")
+        placement = Placement(256, 1, stretch=stretch, native=128)
+        weights = Weights(tmp_path / f"{name}.gguf", placement, lambda _: None, threading.Event())
+        context = Context(weights, placement)
+        for _ in context.evaluate([n % 250 for n in range(200)]):
+            pass
+        assert context.pointer is not None
+        said[name] = C.llama_get_logits_ith(context.pointer, -1)[:50]
+        context.free()
+        weights.free()
+    assert said["file"] == said["both"] == said["ours"] != said["none"]
