@@ -76,3 +76,29 @@ class Placement:
     repack: bool = True
     stretch: float = 1.0
     native: int = 0
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Tokens a second that are decoded when the context holds `tokens`."""
+
+    tokens: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How fast a model is on a machine: seconds, and tokens a second.
+
+    `cold_s` and `warm_s` are the time to the first token after `prompt` tokens, evaluated and kept ones. `quoting` is
+    decoding what stands in the context already, `drafted` the same with drafts, which are all right then.
+    """
+
+    load_s: float
+    prefill: float
+    decode: tuple[Depth, ...]
+    prompt: int
+    cold_s: float
+    warm_s: float
+    quoting: float
+    drafted: float

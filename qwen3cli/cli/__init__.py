@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import typer
 
-from qwen3cli.cli import cache, chat, convert, doctor, imports, mcp, models, plan, pull
+from qwen3cli.cli import bench, cache, chat, convert, doctor, imports, mcp, models, plan, pull
 from qwen3cli.cli.session import Session
 from qwen3cli.config import Config
 from qwen3cli.errors import ExitCode, Interrupted, NotEnough, QwenError, UsageError, is_disk_full
@@ -59,6 +59,7 @@ app.command("show")(models.show)
 app.command("rm")(models.remove)
 app.command("cp")(models.copy)
 app.command("plan")(plan.plan)
+app.command("bench")(bench.bench)
 app.add_typer(mcp.app, name="mcp")
 app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)

@@ -23,8 +23,8 @@ from qwen3cli.models.offload import Split
 from qwen3cli.models.reference import DEMO, ModelRef, candidates, is_folder
 from qwen3cli.models.sizes import needs_of_file
 from qwen3cli.models.trust import check_once
+from qwen3cli.terminal import figures
 from qwen3cli.terminal.ask import can_ask
-from qwen3cli.terminal.figures import size
 from qwen3cli.terminal.interrupts import cancelling
 from qwen3cli.terminal.progress import Progress
 
@@ -138,7 +138,23 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
     """Load a model, showing progress; Ctrl-C gives up cleanly."""
     import threading
 
-    from qwen3cli.engines import devices, engine_version, open_engine, physical_cores, trial_load
+    from qwen3cli.engines import open_engine
+
+    placement = placed(session, facts, options)
+    stop = threading.Event()
+    with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
+        engine = open_engine(facts, placement, progress=bar.update, stop=stop, keeping=_keeping(session))
+    if stop.is_set():  # Pressed when the last byte was in memory already.
+        engine.close()
+        raise Interrupted("loading was interrupted")
+    if 0 < facts.context_length < placement.context_size:
+        session.notice(_beyond(facts, placement))
+    return engine
+
+
+def placed(session: Session, facts: ModelFacts, options: RunOptions) -> Placement:
+    """How a model is to be run here, after a trial load of one that nobody has tried; what is unusual is said."""
+    from qwen3cli.engines import devices, engine_version, physical_cores, trial_load
 
     cache = session.config.paths.cache
     # The cache holds what this program made of its own parts. A checkpoint that it converted is another's.
@@ -152,23 +168,15 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
         options.kv_type,
     )
     fitted = fit.place(facts, this_machine(devices()), wish, lambda: needs_of_file(facts))
-    placement = fitted.placement
     if fitted.split is not None and (said := _shared_out(fitted.split)):
         session.notice(said)
-    if options.context is None and placement.context_size < fit.default_context(facts):
+    size = fitted.placement.context_size
+    if options.context is None and size < fit.default_context(facts):
         session.notice(
-            f"the context is {placement.context_size:,} tokens, not {fit.default_context(facts):,}:"
+            f"the context is {size:,} tokens, not {fit.default_context(facts):,}:"
             " more does not fit the free memory (`--ctx` asks for more)"
         )
-    stop = threading.Event()
-    with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
-        engine = open_engine(facts, placement, progress=bar.update, stop=stop, keeping=_keeping(session))
-    if stop.is_set():  # Pressed when the last byte was in memory already.
-        engine.close()
-        raise Interrupted("loading was interrupted")
-    if 0 < facts.context_length < placement.context_size:
-        session.notice(_beyond(facts, placement))
-    return engine
+    return fitted.placement
 
 
 def _beyond(facts: ModelFacts, placement: Placement) -> str:
@@ -188,7 +196,7 @@ def _shared_out(split: Split) -> str:
     """What a person should know of a model that is not all on the GPU."""
     if split.whole:
         return ""
-    where = f"{size(split.gpu)} there, {size(split.main)} in main memory"
+    where = f"{figures.size(split.gpu)} there, {figures.size(split.main)} in main memory"
     if split.experts_left:
         return f"the experts of {split.experts_left} layers are in main memory, all else on the GPU: {where}"
     return f"{split.layers} of {split.all_layers} layers are on the GPU: {where}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3cli.chat.ports import Engine
-from qwen3cli.machine import Device, ModelFacts, Placement
+from qwen3cli.errors import Interrupted
+from qwen3cli.machine import Device, Measured, ModelFacts, Placement
 
 if TYPE_CHECKING:
     from qwen3cli.engines.prefixes import Keeping
@@ -32,6 +33,28 @@ def open_engine(
     return LlamaEngine(
         facts, placement, progress or (lambda _fraction: None), stop or threading.Event(), keeping
     )
+
+
+def measure(
+    facts: ModelFacts,
+    placement: Placement,
+    *,
+    depths: Sequence[int],
+    rounds: int,
+    tell: Callable[[str], None],
+    stop: threading.Event,
+) -> Measured:
+    """Load a model and measure how fast it is; `tell` hears what is measured now.
+
+    Raises like `open_engine`.
+    """
+    from qwen3cli.engines.llama.context import Cancelled
+    from qwen3cli.engines.llama.measure import measure
+
+    try:
+        return measure(facts, placement, depths, rounds, tell, stop)
+    except Cancelled:
+        raise Interrupted from None
 
 
 def trial_load(path: Path) -> str | None:
