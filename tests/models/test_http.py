@@ -76,9 +76,10 @@ def test_an_address_that_is_good_for_some_time(hub: Shop, storage: Shop, tmp_pat
     data = some_bytes(LARGE)
     file = replace(hub.put("/m.gguf", data), headers=TOKEN)
     hub.shelf.leads["/m.gguf"] = storage.put("/blob", data).url
-    storage.inject(refuse(403), skip=1, times=2)
+    # Once: two refusals in a row, which one connection may get, are no matter of time.
+    storage.inject(refuse(403), skip=1, times=1)
     assert fetch(file, tmp_path) == data
-    assert storage.injected == 2
+    assert storage.injected == 1
     storage.inject(refuse(403))
     with pytest.raises(HttpRefusal, match="403"):
         fetch(replace(file, sha256="0" * 64), tmp_path)

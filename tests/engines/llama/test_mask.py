@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -132,9 +133,9 @@ def test_a_grammar_is_written_once_and_before_the_answer(
     written.clear()
     append = Context.append
 
-    def appended(context: Context, token: int) -> None:
+    def appended(context: Context, token: int, draft: Sequence[int] = ()) -> None:
         written.append("token")
-        append(context, token)
+        append(context, token, draft)
 
     monkeypatch.setattr(Context, "append", appended)
     for _ in range(3):
