@@ -167,6 +167,8 @@ class ChatDesk:
 
     def say(self, text: str, *, typed: bool = True) -> Iterator[Event]:
         """One turn; see `run_turn`. What nobody `typed` attaches no resources."""
+        # It ends what is got ready, and may leave nothing behind that would be got ready in its place.
+        self._expected = None
         messages = self._with(text)
         for line in advice(self._settings, thinking=thinks_next(self._engine, self._settings, messages)):
             if line not in self._told:

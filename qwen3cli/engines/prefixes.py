@@ -13,6 +13,7 @@ import hashlib
 import mmap
 import os
 import shutil
+import stat
 import struct
 import time
 import uuid
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen3cli.engines.llama.prefix import common_prefix
+from qwen3cli.machine import MOST_TOKENS
 
 _MAGIC = b"qwen3 prefix 1\n\0"
 _HEADER = struct.Struct("<16s32sIQd32s")
@@ -30,6 +32,8 @@ _SUFFIX = ".prefix"
 _READ = 500e6
 """Bytes a second that reading and verifying take at least on the disks that people have."""
 _STALE_S = 86_400.0
+_LONGEST_S = 1e9
+"""More than any evaluation takes."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,15 @@ class PrefixFiles:
         self._limit = keeping.limit
         self._key = hashlib.sha256(key).digest()
 
-    def longest(self, prompt: Sequence[int]) -> tuple[Stored, int] | None:
-        """The state that has most of `prompt` at its beginning, and how many tokens that are.
+    def longest(self, prompt: Sequence[int], most: int = MOST_TOKENS) -> tuple[Stored, int] | None:
+        """The state of at most so many tokens that has most of `prompt` at its beginning, and how many these are.
 
         None when there is none, or when reading it would take longer than evaluating does.
         """
         wanted, best = array("i", prompt), None
         for path in self._folder.glob(f"{self._key.hex()[:16]}-*{_SUFFIX}"):
             stored = _head(path, self._key)
-            if stored is None:
+            if stored is None or len(stored.tokens) > most:
                 continue
             common = common_prefix(stored.tokens, wanted)
             if common > (best[1] if best else 0) and _pays(
@@ -81,31 +85,35 @@ class PrefixFiles:
         try:
             with stored.path.open("rb") as file:
                 whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-            os.utime(stored.path)
         except (OSError, ValueError):
             return None
-        *_, digest = _HEADER.unpack_from(whole)
         start = _HEADER.size + 4 * len(stored.tokens)
-        if (
-            _digest(whole[: _HEADER.size - 32], whole[_HEADER.size :]) != digest
-            or len(whole) != start + stored.size
-        ):
+        is_whole = len(whole) == start + stored.size
+        if not is_whole or _digest(whole[: _HEADER.size - 32], whole[_HEADER.size :]) != _noted(whole):
             with suppress(OSError):
                 stored.path.unlink()
             return None
+        with suppress(OSError):
+            # Where nothing can be written, nothing is thrown out, either.
+            os.utime(stored.path)
         return whole[start:]
+
+    def wants(self, tokens: Sequence[int], size: int, seconds: float) -> bool:
+        """Whether a state of so many bytes, which took so long to evaluate, would be kept: ask before making one."""
+        whole = size + 4 * len(tokens) + _HEADER.size
+        return _pays(seconds, size) and whole <= self._limit and _head(self._path(tokens), self._key) is None
+
+    def _path(self, tokens: Sequence[int]) -> Path:
+        name = hashlib.sha256(array("i", tokens).tobytes()).hexdigest()[:24]
+        return self._folder / f"{self._key.hex()[:16]}-{name}{_SUFFIX}"
 
     def write(self, tokens: Sequence[int], state: memoryview, seconds: float) -> None:
         """Keep a state, and make room for it; does nothing where it would not pay. Raises `OSError`."""
-        ids = array("i", tokens)
-        path = (
-            self._folder / f"{self._key.hex()[:16]}-{hashlib.sha256(ids.tobytes()).hexdigest()[:24]}{_SUFFIX}"
-        )
-        size = len(state) + 4 * len(ids) + _HEADER.size
-        if not _pays(seconds, len(state)) or size > self._limit or path.exists():
+        if not self.wants(tokens, len(state), seconds):
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(self._folder).free < 2 * size:
+        ids, path = array("i", tokens), self._path(tokens)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if shutil.disk_usage(self._folder).free < 2 * (len(state) + 4 * len(ids) + _HEADER.size):
             return
         head = _HEADER.pack(_MAGIC, self._key, len(ids), len(state), seconds, bytes(32))[:-32]
         fresh = self._folder / f".{uuid.uuid4().hex}.tmp"
@@ -129,26 +137,34 @@ def stored_in(folder: Path) -> list[Stored]:
 
 
 def clear(folder: Path) -> None:
-    """Remove all states in a folder, whatever is wrong with them."""
+    """Remove all states in a folder, whatever is wrong with them. Raises `OSError`."""
     for path in [*folder.glob(f"*{_SUFFIX}"), *folder.glob(".*.tmp")]:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def _head(path: Path, key: bytes | None = None) -> Stored | None:
     """What the beginning of a file says; None for one that is not ours or no longer there."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
         with path.open("rb") as file:
             magic, made_for, count, size, seconds, _ = _HEADER.unpack(file.read(_HEADER.size))
             if magic != _MAGIC or (key is not None and made_for != key) or not count:
                 return None
+            # Before anything of the size that it claims is read.
+            if status.st_size != _HEADER.size + 4 * count + size or not 0 <= seconds < _LONGEST_S:
+                return None
             tokens = array("i", file.read(4 * count))
-            status = os.fstat(file.fileno())
     except (OSError, ValueError, struct.error):
         return None
-    if status.st_size != _HEADER.size + 4 * count + size or not seconds >= 0:
-        return None
-    return Stored(path, tokens, seconds, size, status.st_mtime)
+    return Stored(path, tokens, seconds, size, status.st_mtime) if len(tokens) == count else None
+
+
+def _noted(whole: memoryview) -> bytes:
+    """The digest that a header notes."""
+    return _HEADER.unpack_from(whole)[-1]
 
 
 def _digest(*parts: bytes | memoryview) -> bytes:
@@ -164,13 +180,15 @@ def _pays(seconds: float, size: int) -> bool:
 
 def _sweep(folder: Path, limit: int) -> None:
     """Keep the states that were used last, as many as the limit takes, and nothing that a killed process left."""
-    left = limit
-    for stored in stored_in(folder):
-        left -= stored.path.stat().st_size
+    left, now = limit, time.time()
+    # A clock that was put back has left some that would be the latest for long.
+    for stored in sorted(stored_in(folder), key=lambda one: one.used > now + _STALE_S):
+        left -= _HEADER.size + 4 * len(stored.tokens) + stored.size
         if left < 0:
             with suppress(OSError):
                 stored.path.unlink()
-    for path in folder.glob(".*.tmp"):
+    torn = [path for path in folder.glob(f"*{_SUFFIX}") if _head(path) is None]
+    for path in [*torn, *folder.glob(".*.tmp")]:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_S:
+            if now - path.stat().st_mtime > _STALE_S:
                 path.unlink()

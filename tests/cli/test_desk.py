@@ -11,7 +11,7 @@ from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.cli.desk import ChatDesk
-from qwen3cli.errors import ModelNotFound, UsageError
+from qwen3cli.errors import ModelNotFound, QwenError, UsageError
 from qwen3cli.machine import ModelFacts
 from qwen3cli.models.store import ModelStore
 from tests.chat.fakes import ScriptedEngine, ended
@@ -210,3 +210,13 @@ def test_the_engine_gets_ready_for_the_next_message(tmp_path: Path) -> None:
     desk.change(replace(desk.settings, raw=True))
     desk.prepare()
     assert other.expected == []
+
+
+def test_a_turn_that_left_nothing_has_the_engine_get_ready_again(tmp_path: Path) -> None:
+    engine = ScriptedEngine([QwenError("no")])
+    desk = desk_with(engine, tmp_path)
+    desk.prepare()
+    with pytest.raises(QwenError):
+        list(desk.say("hello"))
+    desk.prepare()
+    assert len(engine.expected) == 2

@@ -1,4 +1,6 @@
-"""A Qwen3 with random weights: the worst that a grammar can meet, for nothing it wants to say is allowed."""
+"""Models with random weights: a Qwen3, the worst that a grammar can meet, for nothing it wants to say is allowed; and
+a recurrent one, which cannot forget a part of what it has read.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +72,42 @@ def write_random(
     for name, shape in shapes.items():
         drawn = random.standard_normal(shape, np.float32) * np.float32(0.02)
         writer.add_tensor(f"{name}.weight", drawn + 1 if len(shape) == 1 else drawn)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def write_recurrent(path: Path) -> Path:
+    """A Mamba of one block with the same small vocabulary."""
+    tokens, width, inner, state, rank, kernel = small_vocabulary(), 64, 128, 16, 4, 4
+    random = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, "mamba")
+    writer.add_block_count(1)
+    writer.add_context_length(32768)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    writer.add_layer_norm_rms_eps(1e-6)
+    write_vocabulary(writer, tokens, ["Ċ Ċ"])
+    writer.add_chat_template(HYBRID)
+    shapes = {
+        "token_embd.weight": (len(tokens), width), "output.weight": (len(tokens), width),
+        "output_norm.weight": (width,), "blk.0.attn_norm.weight": (width,),
+        "blk.0.ssm_in.weight": (2 * inner, width), "blk.0.ssm_conv1d.weight": (inner, kernel),
+        "blk.0.ssm_conv1d.bias": (inner,), "blk.0.ssm_x.weight": (rank + 2 * state, inner),
+        "blk.0.ssm_dt.weight": (inner, rank), "blk.0.ssm_dt.bias": (inner,), "blk.0.ssm_a": (inner, state),
+        "blk.0.ssm_d": (inner,), "blk.0.ssm_out.weight": (width, inner),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        drawn = random.standard_normal(shape, np.float32) * np.float32(0.3)
+        # A state fades.
+        writer.add_tensor(name, -abs(drawn) - np.float32(0.1) if name.endswith("ssm_a") else drawn)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
+import sys
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,8 +61,60 @@ def test_a_torn_file_is_no_state(files: PrefixFiles, tmp_path: Path, length: int
     path.write_bytes(path.read_bytes()[:length])
     assert files.longest(TOKENS) is None
     assert stored_in(tmp_path) == []
+    # It is not in the way of a sound one.
+    files.write(TOKENS, STATE, 2.0)
+    assert files.longest(TOKENS) is not None
+    path.write_bytes(path.read_bytes()[:length])
     clear(tmp_path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(48, struct.pack("<I", 2**32 - 1)), (60, struct.pack("<d", float("inf")))]
+)
+def test_a_header_that_claims_too_much_is_none(
+    files: PrefixFiles, tmp_path: Path, at: int, value: bytes
+) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    path = only(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[at : at + len(value)] = value
+    path.write_bytes(data)
+    tracemalloc.start()
+    assert stored_in(tmp_path) == []
+    # Nothing of the size that it claims was asked for.
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes")
+def test_what_is_no_file_is_no_state(files: PrefixFiles, tmp_path: Path) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    path = only(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    (tmp_path / "folder.prefix").mkdir()
+    assert files.longest(TOKENS) is None
+    clear(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["folder.prefix"]
+
+
+def test_where_nothing_can_be_written_it_is_read(files: PrefixFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    found = files.longest(TOKENS)
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", read_only)
+    assert found is not None and files.read(found[0]) == STATE
+
+
+def test_a_longer_one_than_the_context_is_not_taken(files: PrefixFiles) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    files.write(TOKENS[:200], STATE, 2.0)
+    found = files.longest(TOKENS, 299)
+    assert found is not None and found[1] == 200
 
 
 def test_a_file_that_is_torn_after_it_was_found(files: PrefixFiles, tmp_path: Path) -> None:
@@ -68,8 +123,9 @@ def test_a_file_that_is_torn_after_it_was_found(files: PrefixFiles, tmp_path: Pa
     assert found is not None
     found[0].path.write_bytes(found[0].path.read_bytes()[:-7])
     assert files.read(found[0]) is None
-    found[0].path.write_bytes(b"")
-    assert files.read(found[0]) is None
+    for rest in (b"", b"qwen3 prefix"):
+        found[0].path.write_bytes(rest)
+        assert files.read(found[0]) is None
     clear(tmp_path)
     assert files.read(found[0]) is None
 
@@ -92,6 +148,11 @@ def test_the_limit_holds_and_what_was_used_last_stays(tmp_path: Path) -> None:
         found = files.longest([0, *TOKENS[:50]])
         assert found is not None and files.read(found[0]) is not None
     assert [one.tokens[0] for one in stored_in(tmp_path)] == [0, 3]
+    # Whoever was kept by a clock that was ahead is not the latest for years.
+    for one in stored_in(tmp_path):
+        os.utime(one.path, (4e9, 4e9))
+    files.write([4, *TOKENS[:50]], STATE, 2.0)
+    assert 4 in [one.tokens[0] for one in stored_in(tmp_path)]
     files.write([9, *TOKENS], memoryview(bytes(20_000)), 2.0)
     assert len(stored_in(tmp_path)) == 2
 
@@ -120,5 +181,8 @@ def test_what_a_killed_process_left_is_swept(files: PrefixFiles, tmp_path: Path)
         (tmp_path / name).write_bytes(b"x")
         then = tmp_path.stat().st_mtime - age
         os.utime(tmp_path / name, (then, then))
+    (tmp_path / "torn.prefix").write_bytes(b"")
+    os.utime(tmp_path / "torn.prefix", (1e9, 1e9))
     files.write(TOKENS, STATE, 2.0)
+    assert not (tmp_path / "torn.prefix").exists()
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == [".new.tmp"]

@@ -43,6 +43,8 @@ class Ahead:
         """Evaluate what is not there yet, by micro-batches, until it is all there or somebody needs the context."""
         if self._stopped:
             return
+        # Whoever hurried the one before has been let by. Nobody hurries this one before it says what it evaluates.
+        self._context.resume()
         try:
             tokens = self._expected()
             if len(tokens) < self._context.size:

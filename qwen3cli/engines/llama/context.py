@@ -40,6 +40,9 @@ class Context:
         assert weights.pointer is not None
         self.size = placement.context_size
         self.tokens: list[int] = []
+        model = weights.pointer
+        self.goes_back = not (C.llama_model_is_recurrent(model) or C.llama_model_is_hybrid(model))
+        """Whether a part of what was read can be forgotten; a recurrent model forgets all of it."""
         self._flag = (ctypes.c_char * 2)()
         self._flagging = threading.RLock()
         self._cancelled = self._hurried = False
@@ -105,11 +108,15 @@ class Context:
         return self._flag[0] != b"\x00"
 
     def _flags(self, *, cancelled: bool | None = None, hurried: bool | None = None) -> None:
-        # Reentrant, for a signal handler may come in between on the same thread.
+        # Reentrant, for a signal handler may come in between on the same thread: what it sets is never written back
+        # as it was before, and what it makes of the whole is not overwritten.
         with self._flagging:
-            self._cancelled = self._cancelled if cancelled is None else cancelled
-            self._hurried = self._hurried if hurried is None else hurried
-            self._flag[0] = b"\x01" if self._cancelled or self._hurried else b"\x00"
+            if cancelled is not None:
+                self._cancelled = cancelled
+            if hurried is not None:
+                self._hurried = hurried
+            while self.cancelled is not (stop := self._cancelled or self._hurried):
+                self._flag[0] = b"\x01" if stop else b"\x00"
 
     def keep_prefix(self, prompt: Sequence[int]) -> int:
         """Forget what does not begin `prompt` and return how many of its tokens need no evaluation.
@@ -192,11 +199,16 @@ class Context:
             raise Cancelled
         raise QwenError(f"llama.cpp failed to evaluate the text: {LOG.reason or f'code {code}'}")
 
+    def state_size(self) -> int:
+        """Bytes that `state` takes."""
+        assert self.pointer is not None
+        self._drop_draft()
+        return C.llama_state_seq_get_size(self.pointer, _SEQUENCE)
+
     def state(self) -> memoryview:
         """All that the cache holds of `tokens`, as llama.cpp writes it."""
         assert self.pointer is not None
-        self._drop_draft()
-        data = (ctypes.c_uint8 * C.llama_state_seq_get_size(self.pointer, _SEQUENCE))()
+        data = (ctypes.c_uint8 * self.state_size())()
         written = C.llama_state_seq_get_data(self.pointer, data, len(data), _SEQUENCE)
         return memoryview(data).cast("B")[:written]
 

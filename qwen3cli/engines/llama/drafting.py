@@ -28,7 +28,8 @@ class Drafter:
         self.drafted = self.accepted = 0
 
     def begin(self) -> None:
-        """A generation begins."""
+        """A generation begins: the context holds its prompt."""
+        self._lookup.follow(self._context.tokens)
         self._draft, self._length, self._right = NOTHING, 0, 0
         self.drafted = self.accepted = 0
 
@@ -43,7 +44,8 @@ class Drafter:
             self.accepted += 1
             return
         self._learn(token)
-        self._draft = lookup.propose(min(most, MOST_DRAFTED))
+        # What a recurrent model has read on trust could not be taken back.
+        self._draft = lookup.propose(min(most, MOST_DRAFTED)) if self._context.goes_back else NOTHING
         self._length = self._pace.length(self._draft.agreement, len(self._draft.tokens))
         started = time.perf_counter()
         self._context.append(token, self._draft.tokens[: self._length])

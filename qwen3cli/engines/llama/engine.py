@@ -224,7 +224,9 @@ class LlamaEngine:
         tokens, before, stable = self._tokens(rendered), request.messages[:-1], 0
         new = len(tokens) - common_prefix(self._context.tokens, tokens)
         if self._kept is not None and new >= LEAST and _is_stable(before):
-            stable = len(self._beginning(self._template, before, request.tools, request.thinking))
+            beginning = self._beginning(self._template, before, request.tools, request.thinking)
+            # Nothing of what is said goes to the disk, whoever says it.
+            stable = common_prefix(beginning, tokens)
         return Prompt(tokens, rendered.opened, stable)
 
     def _tokens(self, rendered: RenderedPrompt) -> list[int]:
@@ -269,9 +271,11 @@ class LlamaEngine:
             if self._closed:
                 return
             self._closed = True
+        self._make_way(())
         self.cancel()
         if self._kept is not None:
-            self._kept.finish()
+            # There, for what was evaluated ahead may be about to be written.
+            self._worker.run(self._kept.finish)
         self._worker.run(self._context.free)
         self._worker.run(self._weights.free)
         self._worker.close()

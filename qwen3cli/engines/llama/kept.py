@@ -44,10 +44,12 @@ class Kept:
         """Put a kept beginning of `prompt` into the context, if that is clearly more than it has of it."""
         if len(prompt) < LEAST:
             return
-        found = self._files.longest(prompt)
+        found = self._files.longest(prompt, self._context.size)
         if found is None:
             return
         stored, common = found
+        if common < len(stored.tokens) and not self._context.goes_back:
+            return
         if common - common_prefix(self._context.tokens, prompt) < LEAST:
             return
         state = self._files.read(stored)
@@ -56,8 +58,15 @@ class Kept:
 
     def keep(self, seconds: float) -> None:
         """Keep what the context holds now, which took so long to evaluate; writing goes on by itself."""
+        tokens = tuple(self._context.tokens)
+        if not self._files.wants(tokens, self._context.state_size(), seconds):
+            return
+        # One at a time: each is as large as the cache.
         self.finish()
-        tokens, state = tuple(self._context.tokens), self._context.state()
+        try:
+            state = self._context.state()
+        except MemoryError:
+            return
 
         def write() -> None:
             # Where nothing can be kept, the next process evaluates it again, and that is all.

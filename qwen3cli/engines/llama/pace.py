@@ -56,20 +56,23 @@ class Costs:
         return self._median.get(size, 0.0)
 
     def of(self, size: int) -> float:
-        """What a batch costs, in single tokens, once these have been counted: never more than its size."""
+        """What a batch costs, in single tokens, once these have been counted: at least one, and at most its size."""
+        return max(1.0, min(self._estimate(size), size))
+
+    def _estimate(self, size: int) -> float:
         single = self.seconds(1)
         at = bisect_left(self._sizes, size)
         if at < len(self._sizes) and self._sizes[at] == size:
-            return min(self.seconds(size) / single, size)
+            return self.seconds(size) / single
         low = self._sizes[at - 1]
         below = self.seconds(low) / single
         if at == len(self._sizes):
             # Beyond what was measured the last slope goes on.
             slope = (below - 1) / (low - 1) if low > 1 else _GUESS_SLOPE
-            return min(below + slope * (size - low), size)
+            return below + slope * (size - low)
         high = self._sizes[at]
         share = (size - low) / (high - low)
-        return min(below + (self.seconds(high) / single - below) * share, size)
+        return below + (self.seconds(high) / single - below) * share
 
 
 class Acceptance:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import llama_cpp.llama_cpp as C
@@ -237,6 +240,50 @@ def test_a_stop_reaches_it_and_is_not_its_own(scripted: OpenScripted) -> None:
     engine.allow()
     engine.expect([Message("system", "x " * 7000)])
     assert ended(ask(engine)).finish == "stop"
+
+
+def test_what_was_expected_before_is_not_in_the_way(demo: Engine) -> None:
+    # As when servers get ready while a person types, or a command changes the conversation.
+    for text in ("Be brief.", "Answer in Dutch.", "Be brief."):
+        demo.expect([Message("system", text)])
+        idle(demo)
+    stats = ended(ask(demo, messages=(Message("system", text), Message("user", "Hello!")))).stats
+    assert stats.evaluated_tokens == new_tokens(demo, "Hello!", thinking=True)
+
+
+def test_a_stop_that_comes_while_it_makes_way_is_not_lost(open_context: Callable[[], Context]) -> None:
+    context = open_context()
+    code, stops = cast(Any, Context._flags).__code__, count()
+
+    def run(number: int) -> bool:
+        """Stop before instruction `number` of it, as a signal handler would; False when there are not so many."""
+        left = number
+
+        def trace(frame: FrameType, event: str, _argument: object) -> Any:
+            nonlocal left
+            if frame.f_code is not code:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                left -= 1
+                if left == -1:
+                    sys.settrace(None)
+                    context.cancel()
+            return trace
+
+        sys.settrace(trace)
+        try:
+            context.hurry()
+        finally:
+            sys.settrace(None)
+        return left < 0
+
+    while run(next(stops)):
+        context.resume()
+        assert context.cancelled
+        context.allow()
+        assert not context.cancelled
+    assert next(stops) > 20
 
 
 def test_a_template_that_refuses_is_the_next_reply_s_business(scripted: OpenScripted) -> None:

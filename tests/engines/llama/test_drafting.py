@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any, cast
 
 import llama_cpp.llama_cpp as C
@@ -19,7 +20,7 @@ from qwen3cli.chat.sampling import Sampling
 from qwen3cli.demo import CHECKPOINT
 from qwen3cli.engines import open_engine
 from qwen3cli.engines.llama.context import MOST_DRAFTED, Context
-from qwen3cli.engines.llama.lookup import NOTHING, Lookup
+from qwen3cli.engines.llama.lookup import NOTHING, Draft, Lookup
 from qwen3cli.engines.llama.pace import Acceptance, Costs, Pace
 from qwen3cli.engines.llama.sampler import Sampler
 from qwen3cli.machine import Placement
@@ -27,6 +28,7 @@ from qwen3cli.models.conversion import convert_checkpoint
 from tests.engines.asking import GREEDY, ask, ended, said
 from tests.engines.conftest import facts_of
 from tests.engines.llama.test_ahead import logits, vocabulary_of
+from tests.engines.random_model import write_recurrent
 
 HOT = 5.0
 LIVELY = Sampling(temperature=0.8, top_p=0.95, top_k=20, min_p=0, presence_penalty=1.5)
@@ -166,6 +168,16 @@ def test_a_draft_that_is_not_taken_leaves_no_trace(engine: Engine) -> None:
     assert context.tokens[-2:] == [13, 17]
 
 
+def test_a_recurrent_model_drafts_nothing_for_it_cannot_forget(tmp_path: Path) -> None:
+    engine = open_engine(facts_of(write_recurrent(tmp_path / "recurrent.gguf")), Placement(512, threads=1))
+    drafter = cast(Any, engine)._drafter
+    drafter._pace, drafter._lookup.propose = Always(), lambda most: Draft([5, 6, 7][:most], 8)
+    stats = ended(ask(engine, raw="ab" * 40, max_tokens=20)).stats
+    assert stats.drafted_tokens == 0
+    assert 0 <= stats.prompt_tokens + stats.output_tokens - stats.context_used <= 1
+    engine.close()
+
+
 def test_lookup_finds_what_agrees_longest() -> None:
     lookup = Lookup()
     assert lookup.propose(5) == NOTHING
@@ -239,6 +251,11 @@ def test_costs_lie_between_what_was_measured() -> None:
         costs.note(size, seconds * size**0.5)
     assert (costs.of(1), costs.of(4)) == (1.0, 2.0)
     assert 2 < costs.of(6) < costs.of(8) < costs.of(12)
+    # A batch that took less than one of its tokens is an error of measurement, and no slope.
+    cheap = Costs()
+    for size, seconds in ((1, 1.0), (1, 1.0), (2, 0.5), (2, 0.5)):
+        cheap.note(size, seconds)
+    assert [cheap.of(size) for size in (2, 3, 4)] == [1.0, 1.0, 1.0]
 
 
 def test_acceptance_is_kept_apart_by_agreement() -> None:

@@ -11,6 +11,7 @@ import pytest
 from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import Engine
 from qwen3cli.engines import open_engine, prefixes
+from qwen3cli.engines.llama.context import Context
 from qwen3cli.machine import Placement
 from tests.engines.asking import ask, ended, said
 from tests.engines.conftest import facts_of
@@ -107,3 +108,26 @@ def test_a_conversation_is_not_kept(process: Open, tmp_path: Path) -> None:
     engine.expect([long, Message("assistant", "5")])
     engine.close()
     assert stored(tmp_path) == []
+
+
+def test_a_state_that_would_not_be_kept_is_not_made(
+    process: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefixes, "_READ", 1.0)
+    engine = process()
+    made: list[object] = []
+    monkeypatch.setattr(Context, "state", lambda *_: made.append(0) or memoryview(b""))
+    answer(engine, SYSTEM, Message("user", "What is 2 + 3?"))
+    engine.close()
+    assert (made, stored(tmp_path)) == ([], [])
+
+
+def test_no_token_of_what_is_said_is_kept(process: Open, tmp_path: Path) -> None:
+    # The line break before it and its own are one token.
+    for question in ("\n\nWhat is 2 + 3?", "What is 2 + 3?"):
+        engine = process()
+        answer(engine, SYSTEM, Message("user", question))
+        engine.close()
+    one, *others = (stored.tokens.tolist() for stored in prefixes.stored_in(tmp_path / "kept"))
+    first, second = sorted([one, *others], key=len) if others else (one, one)
+    assert second[: len(first)] == first
