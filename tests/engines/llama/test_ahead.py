@@ -253,7 +253,7 @@ def test_what_was_expected_before_is_not_in_the_way(demo: Engine) -> None:
 
 def test_a_stop_that_comes_while_it_makes_way_is_not_lost(open_context: Callable[[], Context]) -> None:
     context = open_context()
-    code, stops = cast(Any, Context._flags).__code__, count()
+    code, stops = cast(Any, Context)._flags.__code__, count()
 
     def run(number: int) -> bool:
         """Stop before instruction `number` of it, as a signal handler would; False when there are not so many."""

@@ -51,6 +51,13 @@ class Always(Pace):
         return most
 
 
+class Guessing(Lookup):
+    """Proposes anything."""
+
+    def propose(self, most: int) -> Draft:
+        return Draft([5, 6, 7][:most], 8)
+
+
 class Never(Pace):
     """Drafts nothing."""
 
@@ -171,7 +178,7 @@ def test_a_draft_that_is_not_taken_leaves_no_trace(engine: Engine) -> None:
 def test_a_recurrent_model_drafts_nothing_for_it_cannot_forget(tmp_path: Path) -> None:
     engine = open_engine(facts_of(write_recurrent(tmp_path / "recurrent.gguf")), Placement(512, threads=1))
     drafter = cast(Any, engine)._drafter
-    drafter._pace, drafter._lookup.propose = Always(), lambda most: Draft([5, 6, 7][:most], 8)
+    drafter._pace, drafter._lookup = Always(), Guessing()
     stats = ended(ask(engine, raw="ab" * 40, max_tokens=20)).stats
     assert stats.drafted_tokens == 0
     assert 0 <= stats.prompt_tokens + stats.output_tokens - stats.context_used <= 1
