@@ -168,7 +168,9 @@ class Tooling:
             reasons = "; ".join(_complaint(one) for one in self._host.status() if one.reason)
             raise ToolsFailed(
                 "there is no tool that could be called" + (f" ({reasons})" if reasons else ""),
-                "`qwen3 mcp check` shows what is wrong with the servers",
+                "`qwen3 mcp check` shows what is wrong with the servers"
+                if reasons
+                else "`qwen3 mcp check` shows what the servers offer; `deny` in config.toml may name all of it",
             )
 
     def attached(self, text: str, free: int) -> str:

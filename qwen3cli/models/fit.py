@@ -6,13 +6,13 @@ Arithmetic on figures; what a model needs and what a machine has is others' busi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwen3cli.errors import NotEnough
 from qwen3cli.machine import ModelFacts, Placement
 from qwen3cli.models.machines import LEAST_CONTEXT, Machine
 from qwen3cli.models.needs import Buffers, Needs
-from qwen3cli.models.offload import Split, by_experts, by_layers, split_of
+from qwen3cli.models.offload import Split, by_experts, by_layers, split_of, with_experts
 
 NATIVE_CONTEXT = 32_768
 """Qwen3's native context; longer ones need YaRN, which harms short texts."""
@@ -62,6 +62,8 @@ def _in_one_memory(facts: ModelFacts, wish: Wish, have: int) -> Fitted:
 
 
 def _on_gpus(facts: ModelFacts, machine: Machine, wish: Wish, needs: Needs, have: int) -> Fitted:
+    if not needs.weights.has_experts:
+        wish = replace(wish, cpu_moe=None)
     enough = min(LEAST_CONTEXT, default_context(facts))
     best: tuple[int, Split] | None = None
     sizes = [*_contexts(facts, wish)]
@@ -88,8 +90,10 @@ def _on_gpus(facts: ModelFacts, machine: Machine, wish: Wish, needs: Needs, have
 
 def _fastest(needs: Needs, size: int, wish: Wish, room: int, have: int) -> Split | None:
     """The fastest way to share the model out with this context, or the one that is asked for; None if none fits."""
-    if wish.gpu_layers is not None or wish.cpu_moe is not None:
+    if wish.gpu_layers is not None:
         ways = [_asked(needs, size, wish)]
+    elif wish.cpu_moe is not None:
+        ways = [by_layers(needs, size, wish.kv_type, room, wish.cpu_moe)]
     else:
         ways = [by_layers(needs, size, wish.kv_type, room), by_experts(needs, size, wish.kv_type, room)]
     fitting = [way for way in ways if way is not None and way.main <= have and way.gpu <= max(room, 0)]
@@ -99,9 +103,7 @@ def _fastest(needs: Needs, size: int, wish: Wish, room: int, have: int) -> Split
 def _asked(needs: Needs, size: int, wish: Wish) -> Split:
     count = len(needs.weights.layers) + 1
     layers = count if wish.gpu_layers is None else min(wish.gpu_layers, count)
-    # The output, which counts as one, has no experts.
-    with_experts = min(layers, max(count - (wish.cpu_moe or 0), 1))
-    return split_of(needs, size, wish.kv_type, layers, with_experts)
+    return split_of(needs, size, wish.kv_type, layers, with_experts(needs, layers, wish.cpu_moe or 0))
 
 
 def _placement(

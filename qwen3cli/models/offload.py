@@ -48,10 +48,19 @@ class Split:
         return self.read_main + self.read_gpu / GPU_SPEED
 
 
-def by_layers(needs: Needs, context: int, kv_type: str, room: int) -> Split:
-    """As many whole layers as `room` bytes on the GPU can take, perhaps none."""
-    split = _most(needs, room, lambda layers: split_of(needs, context, kv_type, layers, layers))
-    return split or split_of(needs, context, kv_type, 0, 0)
+def by_layers(needs: Needs, context: int, kv_type: str, room: int, left: int = 0) -> Split:
+    """As many layers as `room` bytes on the GPU can take, perhaps none; the first `left` leave their experts."""
+
+    def of(layers: int) -> Split:
+        return split_of(needs, context, kv_type, layers, with_experts(needs, layers, left))
+
+    return _most(needs, room, of) or of(0)
+
+
+def with_experts(needs: Needs, layers: int, left: int) -> int:
+    """How many of the last `layers` have their experts there too, if the first `left` of the model have not."""
+    # The output, which counts as one, has no experts.
+    return min(layers, max(len(needs.weights.layers) + 1 - left, 1))
 
 
 def by_experts(needs: Needs, context: int, kv_type: str, room: int) -> Split | None:

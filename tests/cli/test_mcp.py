@@ -235,6 +235,15 @@ def test_a_disabled_server_is_checked_only_by_name(mcp: Place) -> None:
     assert mcp("check", "off").returncode == 0
 
 
+def test_who_denies_all_tools_is_not_sent_to_look_for_a_fault(mcp: Place, qwen3: Run) -> None:
+    mcp.write(friendly=FRIENDLY)
+    (mcp.file.parent / "config.toml").write_text('[tools]\ndeny = ["*.*"]\n')
+    env = {"QWEN3_HOME": str(mcp.file.parent)}
+    done = qwen3("chat", "demo", "Hello", "--tool-choice", "required", env=env, cwd=mcp.folder)
+    assert done.returncode == 8
+    assert "`deny` in config.toml may name all of it" in done.stderr
+
+
 def test_a_projects_servers_need_a_person(mcp: Place) -> None:
     (mcp.folder / ".mcp.json").write_text(json.dumps({"mcpServers": {"p": DYING}}))
     done = mcp("check")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from tests.hubs.repository import Repository
 from tests.hubs.serving import Server, forward
+from tests.ports import free_port
 
 START = 60  # seconds that it may take on a busy machine
 CONFIG = """
@@ -42,7 +42,7 @@ class Olah:
             raise RuntimeError("olah reads its repositories with git: install git")
         for repository in repositories:
             repository.write(folder / "mirror" / "models" / repository.owner / repository.name)
-        port = _free_port()
+        port = free_port()
         (folder / "olah.toml").write_text(CONFIG.format(port=port, folder=folder), encoding="utf-8")
         self._log = folder / "olah.log"
         self._process = _start(folder, self._log)
@@ -94,9 +94,3 @@ def _start(folder: Path, log: Path) -> subprocess.Popen[bytes]:
             cwd=folder,
             env={**kept, **safe, "HOME": str(folder)},
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

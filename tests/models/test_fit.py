@@ -185,6 +185,17 @@ def test_what_a_person_asks_for_is_done() -> None:
     assert fitted("32b", with_gpus(8), Wish(gpu_layers=999)).placement.gpu_layers == 65
 
 
+def test_experts_that_stay_leave_the_other_layers_as_many_as_fit() -> None:
+    few = fitted("235b-a22b", with_gpus(8, ram=400), Wish(cpu_moe=1 << 16))
+    assert few.split is not None and 1 < few.split.layers < few.split.all_layers
+    assert few.split.gpu <= with_gpus(8).gpu_room
+    some = fitted("235b-a22b", with_gpus(80, ram=400), Wish(cpu_moe=94))
+    assert some.split is not None and some.split.layers == some.split.all_layers
+    # A dense model has no experts: nothing changes.
+    dense = fitted("32b", with_gpus(12), Wish(cpu_moe=8))
+    assert (dense.split, dense.placement.cpu_moe) == (fitted("32b", with_gpus(12)).split, 0)
+
+
 def test_unified_memory_is_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "total_memory", lambda: 16 * GB)
     monkeypatch.setattr(machines, "available_memory", lambda: 12 * GB)

@@ -28,14 +28,9 @@ from qwen3cli.errors import ToolsFailed
 from qwen3cli.tools import web
 from qwen3cli.tools.failures import Trouble
 from qwen3cli.tools.kinds import ServerConfig, Transport
+from tests.ports import free_port
 from tests.tools.hosts import HASTY, SERVERS, call, hosting, only, text_of
 from tests.tools.servers.web import site
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def serving(kind: str, port: int) -> subprocess.Popen[bytes]:
