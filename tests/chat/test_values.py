@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.messages import Message
 from qwen3cli.chat.sampling import NON_THINKING, THINKING, SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode, hard_switch, soft_switch
@@ -67,3 +68,40 @@ def test_a_parameter_can_be_typed_and_taken_back() -> None:
 def test_nonsense_parameters_are_refused(name: str, text: str) -> None:
     with pytest.raises(UsageError):
         SamplingChoice().with_text(name, text)
+
+
+def talk(*texts: str) -> Conversation:
+    conversation = Conversation("be brief")
+    conversation.append(*(Message("assistant" if n % 2 else "user", text) for n, text in enumerate(texts)))
+    return conversation
+
+
+def texts(messages: tuple[Message, ...]) -> str:
+    return " ".join(message.content for message in messages)
+
+
+def test_what_was_said_outlasts_what_the_model_sees() -> None:
+    conversation, summary = talk("a", "b", "c", "d"), (Message("user", "sum up"), Message("assistant", "ab"))
+    conversation.condense(2, summary)
+    assert texts(conversation.messages) == "be brief sum up ab c d"
+    assert (texts(conversation.turns), conversation.condensed) == ("a b c d", (2, summary))
+    conversation.append(Message("user", "e"))
+    conversation.condense(4)
+    assert (texts(conversation.messages), texts(conversation.turns)) == ("be brief e", "a b c d e")
+    conversation.clear()
+    assert (conversation.condensed, texts(conversation.messages)) == ((0, ()), "be brief")
+
+
+def test_part_of_what_stands_in_can_go_too() -> None:
+    conversation = talk("a", "b", "c", "d")
+    conversation.condense(2, [Message("user", "1"), Message("assistant", "2"), Message("user", "3")])
+    conversation.condense(2, [Message("user", "0")])
+    assert (texts(conversation.seen), conversation.condensed[0]) == ("0 3 c d", 2)
+
+
+@pytest.mark.parametrize(("length", "seen"), [(3, "ab c"), (2, "ab"), (1, "a"), (0, "")])
+def test_what_is_taken_back_has_no_stand_in(length: int, seen: str) -> None:
+    conversation = talk("a", "b", "c", "d")
+    conversation.condense(2, [Message("user", "ab")])
+    conversation.rewind(length)
+    assert (texts(conversation.seen), len(conversation.turns)) == (seen, length)
