@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from qwen3cli.cli.opening import RunOptions, default_model, find_facts, placed
+from qwen3cli.cli.finding import default_model, find_facts
+from qwen3cli.cli.opening import RunOptions, placed
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import MOST_TOKENS, Measured

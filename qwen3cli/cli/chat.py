@@ -12,7 +12,8 @@ from qwen3cli.chat.events import TurnEnded
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.cli.desk import ChatDesk
-from qwen3cli.cli.opening import ALL, RunOptions, default_model, is_model, opener
+from qwen3cli.cli.finding import default_model, is_model
+from qwen3cli.cli.opening import ALL, RunOptions, opener
 from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
 from qwen3cli.cli.wishes import ToolWishes, answer_check, choice_of, format_of, wanted_tools

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qwen3cli.cli.described import Described, entry_json, list_rows
-from qwen3cli.cli.opening import find_facts
+from qwen3cli.cli.finding import find_facts
 from qwen3cli.cli.session import Session
 from qwen3cli.models.problems import problem_of, refusal
 

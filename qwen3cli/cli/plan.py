@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qwen3cli.cli.opening import find_facts
+from qwen3cli.cli.finding import find_facts
 from qwen3cli.cli.session import Session
 from qwen3cli.errors import ModelNotFound
 from qwen3cli.machine import MOST_TOKENS

@@ -44,7 +44,7 @@ class Ahead:
         if self._stopped:
             return
         # Whoever hurried the one before has been let by. Nobody hurries this one before it says what it evaluates.
-        self._context.resume()
+        self._context.halt.resume()
         try:
             tokens = self._expected()
             if len(tokens) < self._context.size:
@@ -76,4 +76,4 @@ class Ahead:
             return
         running = min(len(self._context.tokens) + MICRO_BATCH, len(tokens))
         if common_prefix(tokens, prompt) < running:
-            self._context.hurry()
+            self._context.halt.hurry()

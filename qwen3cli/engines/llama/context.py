@@ -1,17 +1,17 @@
 """The context: what the model has read so far, and evaluating more of it.
 
-Knows token ids only. One thread owns a context; `cancel` may be called from anywhere.
+Knows token ids only. One thread owns a context; what stops it, its `halt`, is everybody's.
 """
 
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Iterator, Sequence
 
 import llama_cpp.llama_cpp as C
 
-from qwen3cli.engines.llama.library import LOG, native_strlen
+from qwen3cli.engines.llama.halt import Halt
+from qwen3cli.engines.llama.library import LOG
 from qwen3cli.engines.llama.prefix import common_prefix
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError, UsageError
@@ -30,23 +30,21 @@ def kv_type_id(name: str) -> int:
 
 
 class Cancelled(Exception):
-    """Evaluation was stopped by `Context.cancel`; the context is sane and holds what was evaluated before."""
+    """Evaluation was stopped by a `Halt`; the context is sane and holds what was evaluated before."""
 
 
 class Context:
     """The KV cache of one conversation, with `tokens` mirroring it: one id per position."""
 
-    def __init__(self, weights: Weights, placement: Placement) -> None:
+    def __init__(self, weights: Weights, placement: Placement, halt: Halt | None = None) -> None:
+        """With a `halt` of somebody else's it stops when that does."""
         assert weights.pointer is not None
         self.size = placement.context_size
         self.tokens: list[int] = []
         model = weights.pointer
         self.goes_back = not (C.llama_model_is_recurrent(model) or C.llama_model_is_hybrid(model))
         """Whether a part of what was read can be forgotten; a recurrent model forgets all of it."""
-        self._flag = (ctypes.c_char * 2)()
-        self._flagging = threading.RLock()
-        self._cancelled = self._hurried = False
-        self._abort = native_strlen()
+        self.halt = halt or Halt()
         LOG.clear()
         pointer = C.llama_init_from_model(weights.pointer, self._parameters(weights, placement))
         if not pointer:
@@ -76,8 +74,8 @@ class Context:
             params.rope_scaling_type = C.LLAMA_ROPE_SCALING_TYPE_YARN
             params.rope_freq_scale = 1 / placement.stretch
             params.yarn_orig_ctx = placement.native
-        params.abort_callback = self._abort
-        params.abort_callback_data = ctypes.cast(self._flag, ctypes.c_void_p)
+        params.abort_callback = self.halt.callback
+        params.abort_callback_data = self.halt.data
         params.no_perf = True
         return params
 
@@ -86,47 +84,16 @@ class Context:
         """Tokens that still fit."""
         return self.size - len(self.tokens)
 
-    def cancel(self) -> None:
-        """Make the running evaluation, and every later one, raise `Cancelled`; safe in a signal handler."""
-        self._flags(cancelled=True)
-
-    def allow(self) -> None:
-        """Take an earlier `cancel` back."""
-        self._flags(cancelled=False)
-
-    def hurry(self) -> None:
-        """Like `cancel`, for whoever needs the context: taken back by `resume`, when its turn has come."""
-        self._flags(hurried=True)
-
-    def resume(self) -> None:
-        """Take an earlier `hurry` back."""
-        self._flags(hurried=False)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether evaluating ends at once."""
-        return self._flag[0] != b"\x00"
-
-    def _flags(self, *, cancelled: bool | None = None, hurried: bool | None = None) -> None:
-        # Reentrant, for a signal handler may come in between on the same thread: what it sets is never written back
-        # as it was before, and what it makes of the whole is not overwritten.
-        with self._flagging:
-            if cancelled is not None:
-                self._cancelled = cancelled
-            if hurried is not None:
-                self._hurried = hurried
-            while self.cancelled is not (stop := self._cancelled or self._hurried):
-                self._flag[0] = b"\x01" if stop else b"\x00"
-
     def keep_prefix(self, prompt: Sequence[int]) -> int:
         """Forget what does not begin `prompt` and return how many of its tokens need no evaluation.
 
         Always leaves at least one token to evaluate, since sampling needs its logits.
         """
-        self._keep(min(common_prefix(self.tokens, prompt), len(prompt) - 1))
+        self.keep(min(common_prefix(self.tokens, prompt), len(prompt) - 1))
         return len(self.tokens)
 
-    def _keep(self, count: int) -> None:
+    def keep(self, count: int) -> None:
+        """Forget all but the first `count` tokens."""
         assert self._memory is not None
         if not C.llama_memory_seq_rm(self._memory, 0, count, -1):
             # Recurrent models cannot go back part of the way.
@@ -178,7 +145,7 @@ class Context:
 
     def _drop_draft(self) -> None:
         if self._drafted:
-            self._keep(len(self.tokens))
+            self.keep(len(self.tokens))
         self.output = -1
 
     def settle(self) -> None:
@@ -187,14 +154,14 @@ class Context:
         C.llama_synchronize(self.pointer)
 
     def _decode(self, batch: C.llama_batch) -> None:
-        if self.cancelled:
+        if self.halt.raised:
             raise Cancelled
         assert self.pointer is not None
         code = C.llama_decode(self.pointer, batch)
         if code == 0:
             return
         # What an aborted or failed call had already put into the cache goes out again.
-        self._keep(len(self.tokens))
+        self.keep(len(self.tokens))
         if code == _ABORTED:
             raise Cancelled
         raise QwenError(f"llama.cpp failed to evaluate the text: {LOG.reason or f'code {code}'}")
@@ -215,14 +182,14 @@ class Context:
     def restore(self, tokens: Sequence[int], state: memoryview) -> bool:
         """Put a state into the cache that `state` gave for `tokens`; False, and nothing in it, if it does not fit."""
         assert self.pointer is not None
-        self._keep(0)
+        self.keep(0)
         if len(tokens) > self.size:
             return False
         data = (ctypes.c_uint8 * len(state)).from_buffer(state)
         if C.llama_state_seq_set_data(self.pointer, data, len(state), _SEQUENCE):
             self.tokens = [*tokens]
         else:
-            self._keep(0)
+            self.keep(0)
         return bool(self.tokens)
 
     def computes(self) -> bool:

@@ -99,7 +99,7 @@ class _Bench:
     def _add(self, tokens: Sequence[int]) -> None:
         for _ in self._context.evaluate(tokens):
             if self._stop.is_set():
-                self._context.cancel()
+                self._context.halt.cancel()
 
     def _decode(self, depth: int) -> float:
         """Tokens a second after `depth` of them."""

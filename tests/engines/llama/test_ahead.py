@@ -23,6 +23,7 @@ from qwen3cli.demo import CHECKPOINT
 from qwen3cli.engines import open_engine
 from qwen3cli.engines.llama.ahead import Ahead
 from qwen3cli.engines.llama.context import Context
+from qwen3cli.engines.llama.halt import Halt
 from qwen3cli.engines.llama.vocabulary import Vocabulary
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.errors import QwenError
@@ -209,8 +210,8 @@ def test_it_makes_way(open_context: Callable[[], Context], agrees: bool) -> None
     assert MICRO_BATCH <= len(context.tokens) < len(tokens)
     assert context.tokens == tokens[: len(context.tokens)]
     # Who agrees waits for the micro-batch that was running; nobody's stop is in force for others.
-    assert context.cancelled is (not agrees)
-    context.resume()
+    assert context.halt.raised is (not agrees)
+    context.halt.resume()
     context.append(1)
 
 
@@ -251,9 +252,9 @@ def test_what_was_expected_before_is_not_in_the_way(demo: Engine) -> None:
     assert stats.evaluated_tokens == new_tokens(demo, "Hello!", thinking=True)
 
 
-def test_a_stop_that_comes_while_it_makes_way_is_not_lost(open_context: Callable[[], Context]) -> None:
-    context = open_context()
-    code, stops = cast(Any, Context)._flags.__code__, count()
+def test_a_stop_that_comes_while_it_makes_way_is_not_lost() -> None:
+    halt = Halt()
+    code, stops = cast(Any, Halt)._flags.__code__, count()
 
     def run(number: int) -> bool:
         """Stop before instruction `number` of it, as a signal handler would; False when there are not so many."""
@@ -268,21 +269,21 @@ def test_a_stop_that_comes_while_it_makes_way_is_not_lost(open_context: Callable
                 left -= 1
                 if left == -1:
                     sys.settrace(None)
-                    context.cancel()
+                    halt.cancel()
             return trace
 
         sys.settrace(trace)
         try:
-            context.hurry()
+            halt.hurry()
         finally:
             sys.settrace(None)
         return left < 0
 
     while run(next(stops)):
-        context.resume()
-        assert context.cancelled
-        context.allow()
-        assert not context.cancelled
+        halt.resume()
+        assert halt.raised
+        halt.allow()
+        assert not halt.raised
     assert next(stops) > 20
 
 

@@ -11,6 +11,7 @@ import llama_cpp.llama_cpp as C
 import pytest
 
 from qwen3cli.engines.llama.context import Cancelled, Context
+from qwen3cli.engines.llama.halt import Halt
 from qwen3cli.engines.llama.weights import Weights
 from qwen3cli.machine import MICRO_BATCH, Placement
 from tests.engines.models import write_scripted
@@ -52,15 +53,16 @@ def test_an_abort_within_a_micro_batch_leaves_what_was_there(
     before = [*range(100)]
     for _ in context.evaluate(before):
         pass
-    # Only llama.cpp itself looks at the flag now, through the abort callback, when it has begun.
-    monkeypatch.setattr(Context, "cancelled", False)
-    context.cancel()
-    with pytest.raises(Cancelled):
-        context.append(5)
-    with pytest.raises(Cancelled):
-        next(context.evaluate([*range(50)]))
+    context.halt.cancel()
+    with monkeypatch.context() as patch:
+        # Only llama.cpp itself looks at the flag now, through the abort callback, when it has begun.
+        patch.setattr(Halt, "raised", False)
+        with pytest.raises(Cancelled):
+            context.append(5)
+        with pytest.raises(Cancelled):
+            next(context.evaluate([*range(50)]))
     assert context.tokens == before
     assert positions(context) == len(before)
-    context.allow()
+    context.halt.allow()
     context.append(5)
     assert positions(context) == len(before) + 1
