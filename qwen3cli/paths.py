@@ -54,6 +54,11 @@ class Paths:
         return self.home / "history"
 
     @property
+    def sessions(self) -> Path:
+        """Conversations, as they were said; private to the user."""
+        return self.home / "sessions"
+
+    @property
     def config(self) -> Path:
         """What the user writes: settings, and which servers there are."""
         return self.settings or self.home

@@ -22,20 +22,22 @@ HEAVY = {
 }
 
 # Which rooms of qwen3cli a room may import; every room may import the leaves listed under "leaf".
-LEAVES = {"errors", "paths", "config", "machine", "child"}
+LEAVES = {"errors", "paths", "config", "machine", "child", "private"}
 ALLOWED = {
     "errors": set[str](),
     "paths": set[str](),
     "machine": set[str](),
     "child": set[str](),
+    "private": set[str](),
     "config": {"paths", "errors"},
     "chat": {"errors", "machine"},
     "terminal": LEAVES | {"chat"},
     "engines": LEAVES | {"chat"},
     "tools": LEAVES | {"chat"},
+    "sessions": LEAVES | {"chat"},
     "models": LEAVES | {"chat", "demo"},
     "demo": set[str](),
-    "cli": LEAVES | {"chat", "terminal", "engines", "tools", "models", ""},
+    "cli": LEAVES | {"chat", "terminal", "engines", "tools", "models", "sessions", ""},
     "__main__": {"cli"},
     "__init__": set[str](),
 }

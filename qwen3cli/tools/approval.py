@@ -15,9 +15,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from qwen3cli.private import alone, read_private, write_private
 from qwen3cli.tools.identity import Identity
 from qwen3cli.tools.kinds import RemoteTool, ServerConfig
-from qwen3cli.tools.private import alone, read_private, write_private
 
 _LIMIT = 8 << 20
 _KEPT = 64

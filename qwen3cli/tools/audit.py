@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen3cli.errors import NotEnough, QwenError, is_disk_full
-from qwen3cli.tools.private import append_line
+from qwen3cli.private import append_line
 
 _LONGEST = 16_384
 """Characters of arguments that are recorded; of longer ones it is their beginning, their length and their hash."""

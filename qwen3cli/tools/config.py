@@ -15,11 +15,11 @@ from typing import Literal
 
 from qwen3cli.errors import InvalidFile, QwenError, UsageError
 from qwen3cli.paths import Paths
+from qwen3cli.private import read_private
 from qwen3cli.tools.dialects import Listing, list_servers
 from qwen3cli.tools.entries import Listed
 from qwen3cli.tools.expand import AskInput, Resolver, Where, home_of
 from qwen3cli.tools.kinds import ServerConfig
-from qwen3cli.tools.private import read_private
 from qwen3cli.tools.projects import PROJECT_FILE, AskProject, KnownProjects, Project, describe
 
 LIMIT = 1_000_000

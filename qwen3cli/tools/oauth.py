@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from urllib.parse import parse_qs, urlsplit
 
 from qwen3cli.errors import QwenError
+from qwen3cli.private import read_private, write_private
 from qwen3cli.tools.failures import NoUse, WantsLogin
 from qwen3cli.tools.kinds import ServerConfig
-from qwen3cli.tools.private import read_private, write_private
 from qwen3cli.tools.threads import in_thread
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from qwen3cli.private import read_private
 from qwen3cli.tools.dialects import Input, Listing
 from qwen3cli.tools.entries import Listed
 from qwen3cli.tools.expand import at_home, variables
-from qwen3cli.tools.private import read_private
 from qwen3cli.tools.rewriting import rewrite
 from qwen3cli.tools.showing import command_line, quoted
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from qwen3cli.private import write_private
 from qwen3cli.tools.kinds import Block, DataBlock, LinkBlock, RawResult, TextBlock
-from qwen3cli.tools.private import write_private
 from qwen3cli.tools.wording import harmless, shorten
 
 KEPT_S = 7 * 24 * 3600

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qwen3cli.errors import NotEnough, QwenError, is_disk_full
-from qwen3cli.tools.private import alone, write_private
+from qwen3cli.private import alone, write_private
 
 
 def rewrite(path: Path, text: Callable[[], str]) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from qwen3cli.tools.private import make_folder
+from qwen3cli.private import make_folder
 
 _LIMIT: Final = 1 << 20
 """Bytes of one file; the one before it is kept beside it."""

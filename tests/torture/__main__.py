@@ -21,6 +21,7 @@ from qwen3cli.chat.messages import ToolSpec
 from qwen3cli.chat.ports import Engine
 from qwen3cli.chat.sampling import Sampling
 from qwen3cli.engines import open_engine
+from qwen3cli.errors import QwenError
 from qwen3cli.machine import Placement
 from tests.converters.watched import each
 from tests.engines.asking import ask
@@ -28,13 +29,14 @@ from tests.engines.conftest import facts_of
 from tests.engines.random_model import write_random
 from tests.engines.random_schemas import schema
 from tests.models.fetching import Shop
+from tests.sessions import kills as session_kills
 from tests.torture import full_disk, installs, pulls, truncations, weights
 from tests.torture.kills import Killed, Moment, Scene
 from tests.torture.mutations import Tally
 from tests.torture.steps import PHASES, Strike
 from tests.torture.subjects import SUBJECTS
 
-_MUTATIONS, _KILLS_A_MODE, _PULLS, _SCHEMAS = 10_000, 56, 200, 1_000
+_MUTATIONS, _KILLS_A_MODE, _PULLS, _SESSIONS, _SCHEMAS = 10_000, 56, 200, 200, 1_000
 _CALL_TOKENS = 16_000
 _LONGEST = 300
 _CLASSES_SHOWN = 40
@@ -173,6 +175,29 @@ def whole_pulls(folder: Path, options: argparse.Namespace) -> list[str]:
     return failures
 
 
+def sessions(folder: Path, options: argparse.Namespace) -> list[str]:
+    """SIGKILL at writes of a session, and at any time; what was lost of what was confirmed."""
+    failures: list[str] = []
+    spread: Counter[tuple[str, bool]] = Counter()
+    chance = random.Random(options.seed)
+    for seed in range(options.seed, options.seed + (options.count or _SESSIONS)):
+        how = chance.choice([*session_kills.HOW, ""])
+        place, at = folder / str(seed), chance.randint(1, session_kills.WRITES)
+        try:
+            if how:
+                told = session_kills.killed(place, seed, at, how)
+            else:
+                told = session_kills.killed(place, seed, seconds=chance.random() * 0.01)
+            session_kills.check(place, seed, told)
+        except (AssertionError, QwenError) as error:
+            failures.append(f"session {seed}, {how or 'at any time'}: {error}")
+        else:
+            spread[f"{how} a write" if how else "at any time", told == session_kills.LENGTH] += 1
+    for (how, over), number in sorted(spread.items()):
+        print(f"  {how:24} {number:6} kills{' when all was said' if over else ''}")
+    return failures
+
+
 def disk(folder: Path, options: argparse.Namespace) -> list[str]:
     """A disk without room; what went wrong."""
     told = full_disk.run_cases(folder)
@@ -227,6 +252,7 @@ SUITES: dict[str, Suite] = {
     "kills": kills,
     "downloads": downloads,
     "pulls": whole_pulls,
+    "sessions": sessions,
     "disk": disk,
     "grammars": grammars,
 }

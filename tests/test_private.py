@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3cli.tools.private import append_line, read_private, write_private
+from qwen3cli.private import append_line, read_private, write_private
 
 
 def mode(path: Path) -> int:
@@ -69,7 +69,7 @@ def test_a_line_that_finds_no_room_leaves_no_half(tmp_path: Path, monkeypatch: p
 
 def test_lines_of_several_processes_stay_whole(tmp_path: Path) -> None:
     code = (
-        "import sys, json\nfrom pathlib import Path\nfrom qwen3cli.tools.private import append_line\n"
+        "import sys, json\nfrom pathlib import Path\nfrom qwen3cli.private import append_line\n"
         "for n in range(50):\n"
         "    append_line(Path(sys.argv[1]), json.dumps([sys.argv[2], n, 'x' * 5000]).encode())\n"
     )
