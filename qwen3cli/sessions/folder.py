@@ -12,7 +12,7 @@ from qwen3cli.errors import QwenError, UsageError
 from qwen3cli.private import lock, open_private
 from qwen3cli.sessions.journal import in_use, path_of, read_journal, unusable
 from qwen3cli.sessions.names import SUFFIX, checked, is_name
-from qwen3cli.sessions.records import Snapshot
+from qwen3cli.sessions.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, cast
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError, is_disk_full
 from qwen3cli.private import is_at, lock, make_folder, open_private, sync_folder
 from qwen3cli.sessions.names import SUFFIX, made_up
-from qwen3cli.sessions.records import Record, Replay, Snapshot, Unknown, changes
+from qwen3cli.sessions.records import Record, Replay, Unknown, changes
+from qwen3cli.sessions.snapshot import Snapshot
 
 _LONGEST = 32 << 20
 """Bytes of a line: more than the text that any context holds."""

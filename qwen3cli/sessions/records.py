@@ -9,6 +9,7 @@ A journal is records in their order, each an object with a `kind`::
     message    `role` (user, assistant or tool) and `content`; `thinking` and `tool_calls` where there are some
     rewind     `to`: so many messages stay, what came after them was taken back
     clear      no message stays
+    condense   the model does not see the first so many (`replaced`) messages, but `stand_in`, a list of messages
     context    `used`: the tokens of the context that the last turn left in use
 
 Knows nothing of files.
@@ -16,19 +17,19 @@ Knows nothing of files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal, TypeGuard, cast
 
+from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import KV_TYPES, MOST_TOKENS
+from qwen3cli.sessions.snapshot import Lasting, Snapshot
 
 VERSION = 1
-LOST = "The program ended before this call came back."
-"""Told of calls whose results were never written down."""
 
 Record = Mapping[str, Any]
 _SAMPLING = tuple(one.name for one in fields(SamplingChoice))
@@ -37,60 +38,6 @@ _INTEGERS = ("top_k", "seed")
 
 class Unknown(ValueError):
     """A record of a later format."""
-
-
-@dataclass(frozen=True)
-class Lasting:
-    """The settings that belong to a conversation, not to one run of the program; None is as it comes.
-
-    Of `chat` it is `thinking`, `think_budget`, `sampling`, `max_tokens` and `stop`. With `carries_think` the next
-    message carries `/think`. `context`, in tokens, and `kv_type` are how the model is opened.
-    """
-
-    chat: ChatSettings = field(default_factory=ChatSettings)
-    carries_think: bool = False
-    context: int | None = None
-    kv_type: str | None = None
-
-
-def lasting(settings: ChatSettings) -> ChatSettings:
-    """What of the settings of a chat belongs to its conversation: not what one answer has to be."""
-    return ChatSettings(
-        settings.thinking, settings.think_budget, settings.sampling, settings.max_tokens, settings.stop
-    )
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A conversation at one moment: `model` is what opens its model, `messages` all but the system prompt."""
-
-    model: str = ""
-    system: str | None = None
-    settings: Lasting = field(default_factory=Lasting)
-    messages: tuple[Message, ...] = ()
-    context_used: int = 0
-
-    @property
-    def turns(self) -> int:
-        """How often the person has said something."""
-        return sum(message.role == "user" for message in self.messages)
-
-    @property
-    def begins(self) -> str:
-        """What the person has said first; "" where that is nothing."""
-        return next((message.content for message in self.messages if message.role == "user"), "")
-
-    def mended(self) -> Snapshot:
-        """The same as one can go on with it, whenever the program ended: no question without an answer or a call.
-
-        A call that did not come back has a result that says so.
-        """
-        messages = self.messages
-        while messages and messages[-1].role == "user":
-            messages = messages[:-1]
-        last = next((n for n in reversed(range(len(messages))) if messages[n].role != "tool"), 0)
-        owed = len(messages[last].tool_calls) - (len(messages) - last - 1) if messages else 0
-        return replace(self, messages=messages + (Message("tool", LOST),) * owed)
 
 
 def changes(old: Snapshot | None, new: Snapshot) -> list[Record]:
@@ -105,21 +52,29 @@ def changes(old: Snapshot | None, new: Snapshot) -> list[Record]:
         records.append({"kind": "system", "text": new.system})
     if new.settings != old.settings:
         records.append({"kind": "settings", **_settings(new.settings)})
-    if new.messages is not old.messages:
-        records += _messages(old.messages, new.messages)
+    records += _messages(old, new)
     if new.context_used != (0 if any(one["kind"] == "clear" for one in records) else old.context_used):
         records.append({"kind": "context", "used": new.context_used})
     return records
 
 
-def _messages(old: Sequence[Message], new: Sequence[Message]) -> list[Record]:
+def _messages(old: Snapshot, new: Snapshot) -> list[Record]:
+    if new.messages is old.messages and new.condensed == old.condensed:
+        return []
     # The same ones, not equal ones: in Python `True` equals `1`, in the arguments of a call it does not.
-    pairs = enumerate(zip(old, new, strict=False))
-    common = next((n for n, (one, other) in pairs if one is not other), min(len(old), len(new)))
+    pairs = enumerate(zip(old.messages, new.messages, strict=False))
+    shorter = min(len(old.messages), len(new.messages))
+    common = next((n for n, (one, other) in pairs if one is not other), shorter)
     records: list[Record] = []
-    if common < len(old):
+    condensed = old.condensed
+    if common < len(old.messages):
         records.append({"kind": "rewind", "to": common} if common else {"kind": "clear"})
-    return records + [{"kind": "message", **_message(message)} for message in new[common:]]
+        condensed = condensed if common and common >= condensed[0] else (0, ())
+    records += [{"kind": "message", **_message(message)} for message in new.messages[common:]]
+    if new.condensed != condensed:
+        replaced, stand_in = new.condensed
+        records.append({"kind": "condense", "replaced": replaced, "stand_in": [*map(_message, stand_in)]})
+    return records
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -152,12 +107,20 @@ class Replay:
 
     def __init__(self) -> None:
         self._rest: Snapshot | None = None
-        self._messages: list[Message] = []
+        self._conversation = Conversation()
 
     @property
     def snapshot(self) -> Snapshot | None:
         """What it has come to; None before the first record."""
-        return replace(self._rest, messages=tuple(self._messages)) if self._rest is not None else None
+        if self._rest is None:
+            return None
+        conversation = self._conversation
+        return replace(
+            self._rest,
+            system=conversation.system,
+            messages=conversation.turns,
+            condensed=conversation.condensed,
+        )
 
     def take(self, record: Record) -> None:
         """Take in the next record; raises `ValueError` for what is none, and `Unknown` for one of a later format."""
@@ -166,23 +129,33 @@ class Replay:
             self._rest = _beginning(record)
         elif kind == "model":
             self._rest = replace(self._rest, model=_get(record, "model", _is_text))
-        elif kind == "system":
-            self._rest = replace(self._rest, system=_get(record, "text", _is_text_or_none))
         elif kind == "settings":
             self._rest = replace(self._rest, settings=_read_settings(record))
-        elif kind == "message":
-            self._messages.append(_read_message(record))
-        elif kind == "rewind":
-            del self._messages[_get(record, "to", _is_whole(0, len(self._messages))) :]
-        elif kind == "clear":
-            self._messages.clear()
-            self._rest = replace(self._rest, context_used=0)
         elif kind == "context":
             self._rest = replace(self._rest, context_used=_get(record, "used", _is_whole(0, MOST_TOKENS)))
+        elif kind == "clear":
+            self._rest = replace(self._rest, context_used=0)
+            self._conversation.clear()
         elif isinstance(kind, str) and kind != "session":
-            raise Unknown(f"it has records of the kind `{kind}`")
+            self._change(kind, record)
         else:
             raise ValueError("it holds a record of no kind")
+
+    def _change(self, kind: str, record: Record) -> None:
+        conversation = self._conversation
+        said, (replaced, stand_in) = len(conversation.turns), conversation.condensed
+        if kind == "system":
+            conversation.system = _get(record, "text", _is_text_or_none)
+        elif kind == "message":
+            conversation.append(_read_message(record))
+        elif kind == "rewind":
+            conversation.rewind(_get(record, "to", _is_whole(0, said)))
+        elif kind == "condense":
+            more = _get(record, "replaced", _is_whole(replaced, said)) - replaced
+            instead = [*map(_read_message, _get(record, "stand_in", _are_objects))]
+            conversation.condense(len(stand_in) + more, instead)
+        else:
+            raise Unknown(f"it has records of the kind `{kind}`")
 
 
 def _beginning(record: Record) -> Snapshot:
@@ -261,6 +234,10 @@ def _is_whole(least: int, most: int) -> Callable[[Any], bool]:
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) and one for one in cast("list[Any]", value))
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in cast("list[Any]", value))
 
 
 def _are_calls(value: Any) -> bool:

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from qwen3cli.sessions.journal import Journal
-from qwen3cli.sessions.records import Record, Replay, Snapshot, changes
+from qwen3cli.sessions.records import Record, Replay, changes
+from qwen3cli.sessions.snapshot import Snapshot
 from tests.sessions.talking import conversation
 
 NAME, LENGTH = "tea", 25

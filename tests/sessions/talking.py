@@ -6,10 +6,11 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
-from qwen3cli.sessions.records import Lasting, Snapshot
+from qwen3cli.sessions.snapshot import Lasting, Snapshot
 
 TEXTS = (
     "What is 2 + 3?",
@@ -44,21 +45,25 @@ def turn(chance: random.Random) -> tuple[Message, ...]:
 
 def conversation(seed: int, length: int) -> Iterator[Snapshot]:
     """What a conversation comes to, after so many changes each."""
-    chance, now = random.Random(seed), Snapshot("demo")
+    chance, now, said = random.Random(seed), Snapshot("demo"), Conversation()
     for _ in range(length):
-        messages = now.messages
         what = chance.random()
         if what < 0.6:
-            now = replace(now, messages=(*messages, *turn(chance)), context_used=chance.randrange(4096))
+            said.append(*turn(chance))
+            now = replace(now, context_used=chance.randrange(4096))
         elif what < 0.7:
-            kept = chance.choice([n for n, one in enumerate(messages) if one.role == "user"] or [0])
-            now = replace(now, messages=messages[:kept])
+            said.rewind(chance.choice([n for n, one in enumerate(said.turns) if one.role == "user"] or [0]))
         elif what < 0.75:
-            now = replace(now, messages=(), context_used=0)
-        elif what < 0.85:
-            now = replace(now, system=chance.choice([None, *TEXTS[:5]]))
+            said.clear()
+            now = replace(now, context_used=0)
+        elif what < 0.8:
+            count = chance.randint(0, len(said.seen))
+            said.condense(count, chance.choice([(), turn(chance)[:2]]))
+        elif what < 0.87:
+            said.system = chance.choice([None, *TEXTS[:5]])
         elif what < 0.95:
             now = replace(now, settings=chance.choice(SETTINGS))
         else:
             now = replace(now, model=chance.choice(["demo", "/some where/模型.gguf", "8b"]), context_used=0)
+        now = replace(now, system=said.system, messages=said.turns, condensed=said.condensed)
         yield now

@@ -20,7 +20,7 @@ from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.errors import InvalidFile, NotEnough, QwenError
 from qwen3cli.sessions import journal as journals
 from qwen3cli.sessions.journal import Journal, read_journal
-from qwen3cli.sessions.records import LOST, Snapshot
+from qwen3cli.sessions.snapshot import LOST, Snapshot
 from tests.sessions.talking import conversation
 
 SAID = Snapshot("demo", "Be brief.", messages=(Message("user", "2 + 3?"), Message("assistant", "5")))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from qwen3cli.chat.messages import Message, ToolCall
-from qwen3cli.sessions.records import LOST, Replay, Snapshot, Unknown, changes
+from qwen3cli.sessions.records import Replay, Unknown, changes
+from qwen3cli.sessions.snapshot import LOST, Snapshot
 from tests.sessions.talking import conversation
 
 BEGIN = {"kind": "session", "version": 1}
@@ -29,7 +30,9 @@ def test_a_replay_is_the_conversation(seed: int) -> None:
     for now in conversation(seed, 40):
         records += changes(before, now)
         before = now
-        assert replayed(*records) == now
+        again = replayed(*records)
+        assert again == now
+        assert again.conversation().messages == now.conversation().messages
         assert changes(before, now) == []
 
 
@@ -56,6 +59,7 @@ CALLS_OF_NONE: list[Any] = [
     *(None, {}, [1], [{}], [{"name": "f"}]),
     *([{"name": 1, "arguments": {}}], [{"name": "f", "arguments": []}]),
 ]
+CONDENSED: list[Any] = [(None, "`stand_in`"), ([1], "`stand_in`"), ([{}], "`role`")]
 MALFORMED: list[tuple[list[Any], str]] = [
     ([{}], "does not begin"),
     ([{"kind": "clear"}], "does not begin"),
@@ -81,6 +85,11 @@ MALFORMED: list[tuple[list[Any], str]] = [
         for calls in CALLS_OF_NONE
     ),
     *(([BEGIN, {"kind": "rewind", "to": to}], "`to`") for to in (-1, 1, True, "0", None, 0.0)),
+    *(
+        ([BEGIN, {"kind": "condense", "replaced": 0, "stand_in": stand_in}], said)
+        for stand_in, said in CONDENSED
+    ),
+    ([BEGIN, {"kind": "condense", "replaced": 1, "stand_in": []}], "`replaced`"),
     ([BEGIN, {"kind": "context", "used": -1}], "`used`"),
     ([BEGIN, {"kind": "context", "used": 1 << 40}], "`used`"),
     *(
@@ -107,6 +116,21 @@ def test_a_record_of_a_later_format_is_no_damage(record: Any) -> None:
         replayed(BEGIN, record)
     with pytest.raises(Unknown, match="is 2"):
         replayed({"kind": "session", "version": 2, "more": 1})
+
+
+def test_what_stands_in_for_what_was_taken_back_goes_too() -> None:
+    one, two, summary = (
+        Message("user", "one"),
+        Message("assistant", "two"),
+        Message("assistant", "They counted."),
+    )
+    said = Snapshot(messages=(one, two, one, two), condensed=(2, (summary,)))
+    for back, seen in ((2, (summary,)), (1, (one,))):
+        taken_back = said.conversation()
+        taken_back.rewind(back)
+        now = replace(said, messages=taken_back.turns, condensed=taken_back.condensed)
+        again = replayed(*changes(None, said), *changes(said, now))
+        assert again.conversation().seen == seen
 
 
 def test_what_comes_besides_means_nothing() -> None:
