@@ -100,10 +100,23 @@ class CacheSettings:
         return int(self.limit_gb * 1e9)
 
 
-def _table(folder: Path, name: str, settings: type[ToolSettings | CacheSettings]) -> _Table:
+@dataclass(frozen=True)
+class SessionSettings:
+    """The table `[sessions]` of config.toml: whether chats at the prompt that nobody has named are kept."""
+
+    keep: bool = True
+
+    @classmethod
+    def of(cls, folder: Path) -> SessionSettings:
+        """Read config.toml in `folder`; without one everything is as it comes. Raises `InvalidFile`."""
+        table = _table(folder, "sessions", cls)
+        return cls(table.get("keep", cls.keep, lambda value: isinstance(value, bool), "`true` or `false`"))
+
+
+def _table(folder: Path, name: str, settings: type[ToolSettings | CacheSettings | SessionSettings]) -> _Table:
     """A table of the file in `folder`, whose keys are the fields of `settings`."""
     path = folder / CONFIG_FILE
-    tables = _Table(path, "", _parsed(path), {"tools", "cache"})
+    tables = _Table(path, "", _parsed(path), {"tools", "cache", "sessions"})
     return tables.table(name, set(settings.__dataclass_fields__))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen3cli.config import HookSettings, ToolSettings
+from qwen3cli.config import HookSettings, SessionSettings, ToolSettings
 from qwen3cli.errors import InvalidFile
 
 
@@ -75,6 +75,16 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, said: s
     with pytest.raises(InvalidFile, match=said) as caught:
         ToolSettings.of(tmp_path)
     assert str(tmp_path / "config.toml") in caught.value.message
+
+
+def test_conversations_are_kept_unless_that_is_turned_off(tmp_path: Path) -> None:
+    assert SessionSettings.of(tmp_path).keep
+    for text, kept in (("keep = false", False), ("keep = true", True), ("", True)):
+        (tmp_path / "config.toml").write_text(f"[sessions]\n{text}\n[tools]\nrounds = 7\n")
+        assert SessionSettings.of(tmp_path).keep is kept
+    (tmp_path / "config.toml").write_text("[sessions]\nkeep = 0\n")
+    with pytest.raises(InvalidFile, match=r"`sessions\.keep` in .* must be `true` or `false`"):
+        SessionSettings.of(tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"a = '\xc3'"])

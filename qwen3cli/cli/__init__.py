@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import typer
 
-from qwen3cli.cli import bench, cache, chat, convert, doctor, imports, mcp, models, plan, pull
+from qwen3cli.cli import bench, cache, chat, convert, doctor, imports, mcp, models, plan, pull, sessions
 from qwen3cli.cli.session import Session
 from qwen3cli.config import Config
 from qwen3cli.errors import ExitCode, Interrupted, NotEnough, QwenError, UsageError, is_disk_full
@@ -61,6 +61,7 @@ app.command("cp")(models.copy)
 app.command("plan")(plan.plan)
 app.command("bench")(bench.bench)
 app.add_typer(mcp.app, name="mcp")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)
 

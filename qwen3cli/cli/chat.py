@@ -24,6 +24,7 @@ from qwen3cli.terminal.renderer import turn_renderer
 
 if TYPE_CHECKING:
     from qwen3cli.cli.answers import AnswerCheck
+    from qwen3cli.cli.resuming import Start
 
 
 def chat(
@@ -86,8 +87,9 @@ def chat(
         int | None, typer.Option(min=0, metavar="N", help="Those of the first N layers do.")
     ] = None,
     kv_type: Annotated[
-        str, typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.")
-    ] = "f16",
+        str | None,
+        typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.", show_default="f16"),
+    ] = None,
     answer_format: Annotated[
         str | None,
         typer.Option("--format", metavar="json|SCHEMA.json", help="The answer is JSON, of this schema."),
@@ -102,6 +104,11 @@ def chat(
     tool_choice: Annotated[
         str, typer.Option(metavar="auto|required|none", help="Whether the model has to call a tool.")
     ] = "auto",
+    name: Annotated[
+        str | None,
+        typer.Option("--session", metavar="NAME", help="Go on with this session, or begin it."),
+    ] = None,
+    latest: Annotated[bool, typer.Option("--continue", help="Go on with the last session.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Every tool call may run, unasked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Statistics of each turn on stderr.")] = False,
@@ -139,51 +146,55 @@ def chat(
     wishes = ToolWishes(
         tools, mcp, settings.tool_choice, everything=yes, repl=text is None, raw=raw, formatted=formatted
     )
-    desk = _desk(session, model, options, settings, system, wishes, check if text is None else None)
-    try:
-        for line in desk.opening_notices():
-            session.notice(line)
-        if text is None:
-            code = _repl(session, desk, hide_thinking=hide_thinking)
-        else:
-            code = _one_shot(
-                session, desk, text, check, show_thinking=show_thinking, hide_thinking=hide_thinking
-            )
-    finally:
-        desk.close()
-        if check is not None:
-            check.close()
+    # Takes 10 ms, which `--help` does without.
+    from qwen3cli.cli.resuming import Start, started
+
+    start = Start(model, options, settings, system)
+    with started(session, start, name, latest=latest, repl=text is None) as start:
+        desk = _desk(session, start, wishes, check if text is None else None)
+        try:
+            for line in desk.opening_notices():
+                session.notice(line)
+            if text is None:
+                code = _repl(session, desk, hide_thinking=hide_thinking)
+            else:
+                code = _one_shot(
+                    session, desk, text, check, show_thinking=show_thinking, hide_thinking=hide_thinking
+                )
+        finally:
+            desk.close()
+            if check is not None:
+                check.close()
     raise typer.Exit(int(code))
 
 
-def _desk(
-    session: Session,
-    model: str | None,
-    options: RunOptions,
-    settings: ChatSettings,
-    system: str | None,
-    wishes: ToolWishes,
-    check: AnswerCheck | None,
-) -> ChatDesk:
+def _desk(session: Session, start: Start, wishes: ToolWishes, check: AnswerCheck | None) -> ChatDesk:
     """The desk with model and tools; while the model loads, the servers start."""
-    open_by_name = opener(session, options)
+    from qwen3cli.cli.journaled import JournaledDesk
+    from qwen3cli.cli.resuming import fitting, or_another
+
+    open_by_name = opener(session, start.options)
     with ExitStack() as opened:
         tools = wanted_tools(session, wishes)
         if tools is not None:
             opened.callback(tools.close)
-        facts, engine = open_by_name(model or default_model(session))
+        model = start.model or default_model(session)
+        with or_another(start):
+            facts, engine = open_by_name(model)
         opened.callback(engine.close)
-        desk = ChatDesk(
+        desk = (ChatDesk if start.journal is None else JournaledDesk)(
             facts,
             engine,
-            settings,
-            system=system,
+            fitting(session, start, engine),
+            system=start.system,
             open_model=open_by_name,
             store=session.store,
             tools=tools,
             attaches=wishes.repl,
             check=check,
         )
+        if isinstance(desk, JournaledDesk) and start.journal is not None:
+            desk.go_on(start.journal, model, start.options)
         opened.pop_all()
     return desk
 
@@ -250,7 +261,9 @@ def _layers(text: str) -> int | None:
     raise UsageError(f"`--gpu-layers` takes `auto` or a number, not `{text}`")
 
 
-def _kv_type(text: str) -> str:
+def _kv_type(text: str | None) -> str | None:
+    if text is None:
+        return None
     if text.lower() not in KV_TYPES:
         raise UsageError(f"`--kv-type` does not know `{text}`", f"it takes {', '.join(KV_TYPES)}")
     return text.lower()

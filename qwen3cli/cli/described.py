@@ -134,3 +134,8 @@ def age(then: float) -> str:
             number = int(seconds // length)
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     return "just now"
+
+
+def turns(number: int) -> str:
+    """How many turns, in words."""
+    return "1 turn" if number == 1 else f"{number:,} turns"

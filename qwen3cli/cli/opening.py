@@ -33,7 +33,7 @@ class RunOptions:
     threads: int | None = None
     gpu_layers: int | None = None
     cpu_moe: int | None = None
-    kv_type: str = "f16"
+    kv_type: str | None = None
 
 
 def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engine:
@@ -67,7 +67,7 @@ def placed(session: Session, facts: ModelFacts, options: RunOptions) -> Placemen
         options.threads or physical_cores(),
         options.gpu_layers,
         options.cpu_moe,
-        options.kv_type,
+        options.kv_type or "f16",
     )
     fitted = fit.place(facts, this_machine(devices()), wish, lambda: needs_of_file(facts))
     if fitted.split is not None and (said := _shared_out(fitted.split)):

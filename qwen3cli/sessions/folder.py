@@ -62,22 +62,25 @@ class SessionFolder:
             raise _missing(usual)
         return saved
 
-    def remove(self, names: Sequence[str]) -> list[str]:
-        """Remove sessions, all or none if one of them is not there or in use; what they are called."""
-        wanted = list(dict.fromkeys(checked(name) for name in names))
-        there = self.names()
-        for name in wanted:
-            if name not in there:
+    def there(self, names: Sequence[str]) -> list[str]:
+        """Those names in their usual form, each once; raises `UsageError` if there is no session of one."""
+        found, listed = list(dict.fromkeys(checked(name) for name in names)), self.names()
+        for name in found:
+            if name not in listed:
                 raise _missing(name)
+        return found
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove sessions, all of them or, if one of them is not there or in use, none."""
+        found = self.there(names)
         with ExitStack() as opened:
-            for name in wanted:
+            for name in found:
                 self._lock(name, opened)
-            for name in wanted:
+            for name in found:
                 try:
                     path_of(self.folder, name).unlink(missing_ok=True)
                 except OSError as error:
                     raise unusable(name, error) from None
-        return wanted
 
     def _lock(self, name: str, opened: ExitStack) -> None:
         try:

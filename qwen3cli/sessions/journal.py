@@ -116,11 +116,13 @@ class Journal:
         self._folder = folder
         self.before: Snapshot | None = None
         """What was said earlier, as one can go on with it; None where nothing was."""
+        self.used = 0.0
+        """When that was, as of `time.time`."""
         self._notices: list[str] = []
         self._name = ""
         self._wanted = False
         """Whether somebody has asked for this session, and has to know if it is not there in the end."""
-        self._book = _Book()
+        self._book: _Book = _Book()
         self._descriptor = -1
         self._is_new = self._unsynced = False
         self._trouble: OSError | None = None
@@ -202,7 +204,9 @@ class Journal:
                 break
             os.close(descriptor)
         self._descriptor = descriptor
-        if os.fstat(descriptor).st_mode & 0o077:
+        status = os.fstat(descriptor)
+        self.used = status.st_mtime
+        if status.st_mode & 0o077:
             path.chmod(0o600)
 
     def _read(self) -> None:

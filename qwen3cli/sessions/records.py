@@ -10,7 +10,6 @@ A journal is records in their order, each an object with a `kind`::
     rewind     `to`: so many messages stay, what came after them was taken back
     clear      no message stays
     condense   the model does not see the first so many (`replaced`) messages, but `stand_in`, a list of messages
-    context    `used`: the tokens of the context that the last turn left in use
 
 Knows nothing of files.
 """
@@ -52,10 +51,7 @@ def changes(old: Snapshot | None, new: Snapshot) -> list[Record]:
         records.append({"kind": "system", "text": new.system})
     if new.settings != old.settings:
         records.append({"kind": "settings", **_settings(new.settings)})
-    records += _messages(old, new)
-    if new.context_used != (0 if any(one["kind"] == "clear" for one in records) else old.context_used):
-        records.append({"kind": "context", "used": new.context_used})
-    return records
+    return records + _messages(old, new)
 
 
 def _messages(old: Snapshot, new: Snapshot) -> list[Record]:
@@ -131,11 +127,6 @@ class Replay:
             self._rest = replace(self._rest, model=_get(record, "model", _is_text))
         elif kind == "settings":
             self._rest = replace(self._rest, settings=_read_settings(record))
-        elif kind == "context":
-            self._rest = replace(self._rest, context_used=_get(record, "used", _is_whole(0, MOST_TOKENS)))
-        elif kind == "clear":
-            self._rest = replace(self._rest, context_used=0)
-            self._conversation.clear()
         elif isinstance(kind, str) and kind != "session":
             self._change(kind, record)
         else:
@@ -148,6 +139,8 @@ class Replay:
             conversation.system = _get(record, "text", _is_text_or_none)
         elif kind == "message":
             conversation.append(_read_message(record))
+        elif kind == "clear":
+            conversation.clear()
         elif kind == "rewind":
             conversation.rewind(_get(record, "to", _is_whole(0, said)))
         elif kind == "condense":

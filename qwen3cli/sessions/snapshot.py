@@ -45,7 +45,6 @@ class Snapshot:
     settings: Lasting = field(default_factory=Lasting)
     messages: tuple[Message, ...] = ()
     condensed: tuple[int, tuple[Message, ...]] = (0, ())
-    context_used: int = 0
 
     @property
     def turns(self) -> int:

@@ -169,7 +169,7 @@ def test_without_a_command_the_help_goes_to_stderr(qwen3: Run) -> None:
     done = qwen3()
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Usage: qwen3 ")
-    assert "chat     Chat with a model" in done.stderr
+    assert "chat      Chat with a model" in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is a thing of Linux")

@@ -50,12 +50,10 @@ def conversation(seed: int, length: int) -> Iterator[Snapshot]:
         what = chance.random()
         if what < 0.6:
             said.append(*turn(chance))
-            now = replace(now, context_used=chance.randrange(4096))
         elif what < 0.7:
             said.rewind(chance.choice([n for n, one in enumerate(said.turns) if one.role == "user"] or [0]))
         elif what < 0.75:
             said.clear()
-            now = replace(now, context_used=0)
         elif what < 0.8:
             count = chance.randint(0, len(said.seen))
             said.condense(count, chance.choice([(), turn(chance)[:2]]))
@@ -64,6 +62,6 @@ def conversation(seed: int, length: int) -> Iterator[Snapshot]:
         elif what < 0.95:
             now = replace(now, settings=chance.choice(SETTINGS))
         else:
-            now = replace(now, model=chance.choice(["demo", "/some where/模型.gguf", "8b"]), context_used=0)
+            now = replace(now, model=chance.choice(["demo", "/some where/模型.gguf", "8b"]))
         now = replace(now, system=said.system, messages=said.turns, condensed=said.condensed)
         yield now

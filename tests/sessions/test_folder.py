@@ -105,7 +105,8 @@ def test_sessions_are_removed_all_or_none(tmp_path: Path) -> None:
     assert len(folder.names()) == 3
     journal.close()
     (tmp_path / "damaged.jsonl").write_text("x\nx\n")
-    assert folder.remove(["a", "b", "damaged", "a"]) == ["a", "b", "damaged"]
+    assert folder.there(["a", "b", "damaged", "a"]) == ["a", "b", "damaged"]
+    folder.remove(["a", "b", "damaged", "a"])
     assert folder.names() == ["茶"]
 
 

@@ -90,8 +90,6 @@ MALFORMED: list[tuple[list[Any], str]] = [
         for stand_in, said in CONDENSED
     ),
     ([BEGIN, {"kind": "condense", "replaced": 1, "stand_in": []}], "`replaced`"),
-    ([BEGIN, {"kind": "context", "used": -1}], "`used`"),
-    ([BEGIN, {"kind": "context", "used": 1 << 40}], "`used`"),
     *(
         ([BEGIN, {"kind": "settings", name: value}], f"`{name}`")
         for name, value in (
