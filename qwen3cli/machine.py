@@ -79,6 +79,18 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Drafts:
+    """Where drafts come from: `lookup` in what the context holds, and a small `model`, run as its `placement` says."""
+
+    lookup: bool = True
+    model: ModelFacts | None = None
+    placement: Placement | None = None
+
+
+LOOKED_UP = Drafts()
+
+
+@dataclass(frozen=True)
 class Depth:
     """Tokens a second that are decoded when the context holds `tokens`."""
 

@@ -40,7 +40,7 @@ def bench(
 
     facts = find_facts(session, model or default_model(session))
     size = min(max(2048, max(wanted) + 256), facts.context_length or MOST_TOKENS)
-    placement = placed(session, facts, RunOptions(size, threads))
+    placement, _ = placed(session, facts, RunOptions(size, threads), None)
     doing, stop = ["loading"], threading.Event()
     with LiveLine(session.console, lambda _: f"{doing[0]}..."), cancelling(stop.set):
         measured = measure(

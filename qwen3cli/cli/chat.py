@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.cli.desk import ChatDesk
 from qwen3cli.cli.finding import default_model, is_model
-from qwen3cli.cli.opening import ALL, RunOptions, opener
+from qwen3cli.cli.opening import ALL, PROMPT, RunOptions, opener
 from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
 from qwen3cli.cli.wishes import ToolWishes, answer_check, choice_of, format_of, wanted_tools
@@ -90,6 +91,9 @@ def chat(
         str | None,
         typer.Option(metavar="TYPE", help=f"KV cache type: {' '.join(KV_TYPES)}.", show_default="f16"),
     ] = None,
+    draft: Annotated[
+        str, typer.Option(metavar="MODEL|prompt|off", help="A small model drafts, or none at all does.")
+    ] = PROMPT,
     answer_format: Annotated[
         str | None,
         typer.Option("--format", metavar="json|SCHEMA.json", help="The answer is JSON, of this schema."),
@@ -136,7 +140,8 @@ def chat(
         raw,
         stats,
     )
-    options = RunOptions(ctx, threads, _layers(gpu_layers), ALL if cpu_moe else n_cpu_moe, _kv_type(kv_type))
+    moe = ALL if cpu_moe else n_cpu_moe
+    options = RunOptions(ctx, threads, _layers(gpu_layers), moe, _kv_type(kv_type), draft)
     _check_lone_words(session, model, words or [])
     text = gather_prompt(session.console, words or [], prompt, prompt_file, read_stdin=not no_stdin)
     if text is None:
@@ -187,7 +192,7 @@ def _desk(session: Session, start: Start, wishes: ToolWishes, check: AnswerCheck
             engine,
             fitting(session, start, engine),
             system=start.system,
-            open_model=open_by_name,
+            open_model=partial(open_by_name, again=True),
             store=session.store,
             tools=tools,
             attaches=wishes.repl,

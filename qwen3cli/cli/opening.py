@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from qwen3cli.chat.ports import Engine
 from qwen3cli.cli.finding import to_chat_with
 from qwen3cli.cli.session import Session
 from qwen3cli.config import CacheSettings
 from qwen3cli.engines.prefixes import Keeping
-from qwen3cli.errors import Interrupted
-from qwen3cli.machine import ModelFacts, Placement
+from qwen3cli.errors import Interrupted, NotEnough, UsageError
+from qwen3cli.machine import Drafts, ModelFacts, Placement
 from qwen3cli.models import fit
 from qwen3cli.models.machines import this_machine
 from qwen3cli.models.offload import Split
@@ -23,29 +23,39 @@ from qwen3cli.terminal.progress import Progress
 
 ALL = 1 << 16
 """More layers than any model has."""
+OFF, PROMPT = "off", "prompt"
+"""What `--draft` takes besides a model: no drafts at all, or those that are looked up in the context."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a model is to be run; None is our choice."""
+    """How a model is to be run; None is our choice. `draft` is `OFF`, `PROMPT`, or a model that drafts for it."""
 
     context: int | None = None
     threads: int | None = None
     gpu_layers: int | None = None
     cpu_moe: int | None = None
     kv_type: str | None = None
+    draft: str = PROMPT
+
+    @property
+    def drafts_by_model(self) -> bool:
+        """Whether `draft` is a model."""
+        return self.draft.lower() not in (OFF, PROMPT)
 
 
-def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engine:
-    """Load a model, showing progress; Ctrl-C gives up cleanly."""
+def open_model(session: Session, facts: ModelFacts, options: RunOptions, draft: ModelFacts | None) -> Engine:
+    """Load a model, and one that drafts for it, showing progress; Ctrl-C gives up cleanly."""
     import threading
 
     from qwen3cli.engines import open_engine
 
-    placement = placed(session, facts, options)
+    placement, drafts = placed(session, facts, options, draft)
     stop = threading.Event()
     with Progress(session.console, f"loading {facts.name}", unit="share") as bar, cancelling(stop.set):
-        engine = open_engine(facts, placement, progress=bar.update, stop=stop, keeping=_keeping(session))
+        engine = open_engine(
+            facts, placement, progress=bar.update, stop=stop, keeping=_keeping(session), drafts=drafts
+        )
     if stop.is_set():  # Pressed when the last byte was in memory already.
         engine.close()
         raise Interrupted("loading was interrupted")
@@ -54,14 +64,15 @@ def open_model(session: Session, facts: ModelFacts, options: RunOptions) -> Engi
     return engine
 
 
-def placed(session: Session, facts: ModelFacts, options: RunOptions) -> Placement:
+def placed(
+    session: Session, facts: ModelFacts, options: RunOptions, draft: ModelFacts | None
+) -> tuple[Placement, Drafts]:
     """How a model is to be run here, after a trial load of one that nobody has tried; what is unusual is said."""
-    from qwen3cli.engines import devices, engine_version, physical_cores, trial_load
+    from qwen3cli.engines import devices, physical_cores
 
-    cache = session.config.paths.cache
-    # The cache holds what this program made of its own parts. A checkpoint that it converted is another's.
-    if facts.path.resolve().parent != cache.resolve():
-        check_once(facts.path, cache, engine_version(), trial_load, facts.further)
+    for one in (facts, draft):
+        if one is not None:
+            _try(session, one)
     wish = fit.Wish(
         options.context,
         options.threads or physical_cores(),
@@ -69,7 +80,7 @@ def placed(session: Session, facts: ModelFacts, options: RunOptions) -> Placemen
         options.cpu_moe,
         options.kv_type or "f16",
     )
-    fitted = fit.place(facts, this_machine(devices()), wish, lambda: needs_of_file(facts))
+    fitted = fit.place(facts, this_machine(devices()), wish, needs_of_file, draft)
     if fitted.split is not None and (said := _shared_out(fitted.split)):
         session.notice(said)
     size = fitted.placement.context_size
@@ -78,7 +89,30 @@ def placed(session: Session, facts: ModelFacts, options: RunOptions) -> Placemen
             f"the context is {size:,} tokens, not {fit.default_context(facts):,}:"
             " more does not fit the free memory (`--ctx` asks for more)"
         )
-    return fitted.placement
+    if draft is not None and (said := _in_vain(facts, draft, fitted)):
+        session.notice(said)
+    return fitted.placement, Drafts(options.draft.lower() != OFF, draft, fitted.draft)
+
+
+def _try(session: Session, facts: ModelFacts) -> None:
+    from qwen3cli.engines import engine_version, trial_load
+
+    cache = session.config.paths.cache
+    # The cache holds what this program made of its own parts. A checkpoint that it converted is another's.
+    if facts.path.resolve().parent != cache.resolve():
+        check_once(facts.path, cache, engine_version(), trial_load, facts.further)
+
+
+def _in_vain(facts: ModelFacts, draft: ModelFacts, fitted: fit.Fitted) -> str:
+    """What a person should know of a model whose drafts will hardly make anything faster."""
+    if draft.file_bytes >= facts.file_bytes:
+        return f"`{draft.name}` is not smaller than `{facts.name}`: its drafts gain nothing"
+    if fitted.split is not None and fitted.split.layers and fitted.draft and fitted.draft.gpu_layers == 0:
+        return (
+            f"`{draft.name}` drafts in main memory, which is slow: beside `{facts.name}` the GPU has no room for it"
+            " (a smaller `--ctx` makes some)"
+        )
+    return ""
 
 
 def _beyond(facts: ModelFacts, placement: Placement) -> str:
@@ -110,11 +144,27 @@ def _keeping(session: Session) -> Keeping | None:
     return Keeping(paths.prefixes, limit) if limit else None
 
 
-def opener(session: Session, options: RunOptions) -> Callable[[str], tuple[ModelFacts, Engine]]:
-    """Opens models by reference with these options."""
+class Open(Protocol):
+    """Opens a model by reference."""
 
-    def open_by_name(text: str) -> tuple[ModelFacts, Engine]:
+    def __call__(self, text: str, *, again: bool = False) -> tuple[ModelFacts, Engine]:
+        """`again`, in the place of another one, it opens without the drafts of a model that does not suit it."""
+        ...
+
+
+def opener(session: Session, options: RunOptions) -> Open:
+    """Opens models with these options; what is to draft is found now."""
+    draft = to_chat_with(session, options.draft) if options.drafts_by_model else None
+
+    def open_by_name(text: str, *, again: bool = False) -> tuple[ModelFacts, Engine]:
         facts = to_chat_with(session, text)
-        return facts, open_model(session, facts, options)
+        try:
+            return facts, open_model(session, facts, options, draft)
+        except (UsageError, NotEnough) as refusal:
+            if not again or draft is None:
+                raise
+            engine = open_model(session, facts, options, None)
+            session.notice(f"{refusal.message}; drafts are looked up in the context only")
+            return facts, engine
 
     return open_by_name

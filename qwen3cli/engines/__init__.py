@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qwen3cli.chat.ports import Engine
 from qwen3cli.errors import Interrupted
-from qwen3cli.machine import Device, Measured, ModelFacts, Placement
+from qwen3cli.machine import LOOKED_UP, Device, Drafts, Measured, ModelFacts, Placement
 
 if TYPE_CHECKING:
     from qwen3cli.engines.prefixes import Keeping
@@ -22,16 +22,17 @@ def open_engine(
     progress: Callable[[float], None] | None = None,
     stop: threading.Event | None = None,
     keeping: Keeping | None = None,
+    drafts: Drafts = LOOKED_UP,
 ) -> Engine:
     """Load a model; `progress` gets 0 to 1. Evaluated prefixes are kept where `keeping` says.
 
-    Raises `InvalidFile` when llama.cpp cannot load the file, `NotEnough` without the memory for it, and
-    `Interrupted` after `stop` was set.
+    Raises `InvalidFile` when llama.cpp cannot load the file, `NotEnough` without the memory for it, `UsageError`
+    when the model of `drafts` cannot draft for it, and `Interrupted` after `stop` was set.
     """
     from qwen3cli.engines.llama.engine import LlamaEngine
 
     return LlamaEngine(
-        facts, placement, progress or (lambda _fraction: None), stop or threading.Event(), keeping
+        facts, placement, progress or (lambda _fraction: None), stop or threading.Event(), keeping, drafts
     )
 
 

@@ -1,6 +1,7 @@
 """The placement of a model that is about to be loaded: one that fits what is free now, as fast as that allows.
 
-Arithmetic on figures; what a model needs and what a machine has is others' business.
+A small model that drafts for it has to fit beside it, with a context as long. Arithmetic on figures; what a model needs
+and what a machine has is others' business.
 """
 
 from __future__ import annotations
@@ -34,76 +35,154 @@ class Wish:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A placement, and how it shares the model out where there is a GPU with memory of its own."""
+    """A placement, and how it shares the model out where there is a GPU with memory of its own.
+
+    `draft` is that of the model that drafts for it.
+    """
 
     placement: Placement
     split: Split | None = None
+    draft: Placement | None = None
 
 
-def place(facts: ModelFacts, machine: Machine, wish: Wish, needs: Callable[[], Needs]) -> Fitted:
-    """A placement that fits; `needs` reads the file's header, and is asked only where there is a choice.
+def place(
+    facts: ModelFacts,
+    machine: Machine,
+    wish: Wish,
+    needs: Callable[[ModelFacts], Needs],
+    draft: ModelFacts | None = None,
+) -> Fitted:
+    """A placement that fits; `needs` reads a file's header, and is asked only where there is a choice.
 
-    The context is the one that is asked for, else the native one, halved until the model fits; on a GPU halved as far
-    as `LEAST_CONTEXT` if all of the model lies there then. Raises `NotEnough` with both figures when it cannot fit.
+    The context is the one that is asked for, else the native one, halved until the model, and the one that is to
+    `draft` for it, fit; on a GPU halved as far as `LEAST_CONTEXT` if all of both, or at least of the model, lies there
+    then. Raises `NotEnough` with both figures when it cannot fit.
     """
     have = machine.usable if machine.free is None else min(machine.usable, machine.free)
     if not machine.gpus or wish.gpu_layers == 0:
-        return _in_one_memory(facts, wish, have)
-    return _on_gpus(facts, machine, wish, needs(), have)
+        return _in_one_memory(facts, wish, have, draft)
+    return _OnGpus(machine, wish, have, needs(facts), draft and needs(draft)).fitted(facts, draft)
 
 
-def _in_one_memory(facts: ModelFacts, wish: Wish, have: int) -> Fitted:
+def _in_one_memory(facts: ModelFacts, wish: Wish, have: int, draft: ModelFacts | None) -> Fitted:
+    models = [facts] if draft is None else [facts, draft]
     sizes = [*_contexts(facts, wish)]
-    size = next((size for size in sizes if needed(facts, size, wish.kv_type) <= have), sizes[-1])
-    need = needed(facts, size, wish.kv_type)
-    if need > have and wish.gpu_layers is None:
-        raise _too_large(facts, size, need, have)
-    return Fitted(_placement(facts, wish, size, wish.gpu_layers, 0, repack=need <= _NEAR * have))
-
-
-def _on_gpus(facts: ModelFacts, machine: Machine, wish: Wish, needs: Needs, have: int) -> Fitted:
-    if not needs.weights.has_experts:
-        wish = replace(wish, cpu_moe=None)
-    enough = min(LEAST_CONTEXT, default_context(facts))
-    best: tuple[int, Split] | None = None
-    sizes = [*_contexts(facts, wish)]
-    for size in sizes:
-        # Each GPU has compute buffers of its own; one GPU's are in the split.
-        room = machine.gpu_room - (len(machine.gpus) - 1) * needs.buffers.compute(size)
-        split = _fastest(needs, size, wish, room, have)
-        if split is not None and split.whole and size >= enough:
-            best = size, split
-            break
-        best = best or (split and (size, split))
-    if best is None and wish.gpu_layers is not None:
-        # Whoever gives a number knows what it means.
-        best = sizes[-1], _asked(needs, sizes[-1], wish)
-    if best is None:
-        total = needs.total(sizes[-1], wish.kv_type)
-        raise _too_large(facts, sizes[-1], total, have + machine.gpu_room)
-    size, split = best
-    cpu_moe = split.experts_left if wish.cpu_moe is None else min(wish.cpu_moe, len(needs.weights.layers))
-    return Fitted(
-        _placement(facts, wish, size, split.layers, cpu_moe, repack=split.main <= _NEAR * have), split
+    needs = [sum(needed(one, size, wish.kv_type) for one in models) for size in sizes]
+    size, need = next(
+        ((s, n) for s, n in zip(sizes, needs, strict=True) if n <= have), (sizes[-1], needs[-1])
     )
+    if need > have and wish.gpu_layers is None:
+        raise _too_large(facts, draft, size, need, have)
+    repack = need <= _NEAR * have
+    # All layers of what drafts lie where some of the others do.
+    beside = draft and _placement(draft, wish, size, 0 if wish.gpu_layers == 0 else None, 0, repack=repack)
+    return Fitted(_placement(facts, wish, size, wish.gpu_layers, 0, repack=repack), draft=beside)
 
 
-def _fastest(needs: Needs, size: int, wish: Wish, room: int, have: int) -> Split | None:
-    """The fastest way to share the model out with this context, or the one that is asked for; None if none fits."""
-    if wish.gpu_layers is not None:
-        ways = [_asked(needs, size, wish)]
-    elif wish.cpu_moe is not None:
-        ways = [by_layers(needs, size, wish.kv_type, room, wish.cpu_moe)]
-    else:
-        ways = [by_layers(needs, size, wish.kv_type, room), by_experts(needs, size, wish.kv_type, room)]
-    fitting = [way for way in ways if way is not None and way.main <= have and way.gpu <= max(room, 0)]
-    return min(fitting, key=lambda way: way.time, default=None)
+@dataclass(frozen=True)
+class _Shared:
+    """A model with a context of `size` tokens, shared out, and the one beside it that drafts for it."""
+
+    size: int
+    split: Split
+    beside: Split | None = None
+
+    @property
+    def main(self) -> int:
+        """Bytes in main memory."""
+        return self.split.main + (self.beside.main if self.beside else 0)
+
+    @property
+    def gpu(self) -> int:
+        """Bytes on GPUs."""
+        return self.split.gpu + (self.beside.gpu if self.beside else 0)
+
+    def rank(self, enough: int) -> int:
+        """What counts before a context that is longer than `enough`: that all of it lies on the GPU."""
+        if not self.split.whole or self.size < enough:
+            return 0
+        return 1 if self.beside is not None and not self.beside.whole else 2
 
 
-def _asked(needs: Needs, size: int, wish: Wish) -> Split:
-    count = len(needs.weights.layers) + 1
-    layers = count if wish.gpu_layers is None else min(wish.gpu_layers, count)
-    return split_of(needs, size, wish.kv_type, layers, with_experts(needs, layers, wish.cpu_moe or 0))
+class _OnGpus:
+    """A model of which a part can lie on GPUs, and one that drafts for it, which lies in one place."""
+
+    def __init__(self, machine: Machine, wish: Wish, have: int, needs: Needs, draft: Needs | None) -> None:
+        """In main memory there are `have` bytes."""
+        self._machine = machine
+        self._wish = wish if needs.weights.has_experts else replace(wish, cpu_moe=None)
+        self._have = have
+        self._needs = needs
+        self._draft = draft
+
+    def fitted(self, facts: ModelFacts, draft: ModelFacts | None) -> Fitted:
+        """The way with most on the GPUs and then the longest context."""
+        wish, sizes = self._wish, [*_contexts(facts, self._wish)]
+        ways = [way for size in sizes if (way := self._fastest(size)) is not None]
+        if not ways and wish.gpu_layers is not None:
+            # Whoever gives a number knows what it means.
+            beside = self._draft and split_of(self._draft, sizes[-1], wish.kv_type, 0, 0)
+            ways = [_Shared(sizes[-1], self._asked(sizes[-1]), beside)]
+        if not ways:
+            raise self._too_large(facts, draft, sizes[-1])
+        enough = min(LEAST_CONTEXT, default_context(facts))
+        best = max(ways, key=lambda way: way.rank(enough))
+        split, beside, repack = best.split, best.beside, best.main <= _NEAR * self._have
+        left = wish.cpu_moe
+        cpu_moe = split.experts_left if left is None else min(left, len(self._needs.weights.layers))
+        return Fitted(
+            _placement(facts, wish, best.size, split.layers, cpu_moe, repack=repack),
+            split,
+            draft and beside and _placement(draft, wish, best.size, beside.layers, 0, repack=repack),
+        )
+
+    def _fastest(self, size: int) -> _Shared | None:
+        """The fastest way with this context, or the one that is asked for; None if none fits."""
+        needs, wish = self._needs, self._wish
+        room = self._machine.gpu_room - self._copies(needs, size)
+        if wish.gpu_layers is not None:
+            ways = [self._asked(size)]
+        elif wish.cpu_moe is not None:
+            ways = [by_layers(needs, size, wish.kv_type, room, wish.cpu_moe)]
+        else:
+            ways = [by_layers(needs, size, wish.kv_type, room), by_experts(needs, size, wish.kv_type, room)]
+        fitting = [
+            both
+            for way in ways
+            if way is not None
+            and way.main <= self._have
+            and way.gpu <= max(room, 0)
+            and (both := self._with_draft(size, way, room - way.gpu)) is not None
+        ]
+        return min(fitting, key=lambda both: both.split.time, default=None)
+
+    def _with_draft(self, size: int, split: Split, room: int) -> _Shared | None:
+        """What drafts lies on the GPUs if they have `room` after the model, else in main memory, if that has some."""
+        draft, kv_type = self._draft, self._wish.kv_type
+        if draft is None:
+            return _Shared(size, split)
+        layers = len(draft.weights.layers) + 1
+        there = _Shared(size, split, split_of(draft, size, kv_type, layers, layers))
+        here = _Shared(size, split, split_of(draft, size, kv_type, 0, 0))
+        on_gpus = there.gpu - split.gpu + self._copies(draft, size)
+        ways = [there, here] if on_gpus <= room else [here]
+        return next((way for way in ways if way.main <= self._have), None)
+
+    def _copies(self, needs: Needs, size: int) -> int:
+        """Bytes of compute buffers that the GPUs have besides one's, which is in the split."""
+        return (len(self._machine.gpus) - 1) * needs.buffers.compute(size)
+
+    def _asked(self, size: int) -> Split:
+        needs, wish = self._needs, self._wish
+        count = len(needs.weights.layers) + 1
+        layers = count if wish.gpu_layers is None else min(wish.gpu_layers, count)
+        return split_of(needs, size, wish.kv_type, layers, with_experts(needs, layers, wish.cpu_moe or 0))
+
+    def _too_large(self, facts: ModelFacts, draft: ModelFacts | None, size: int) -> NotEnough:
+        need = self._needs.total(size, self._wish.kv_type)
+        if self._draft is not None:
+            need += self._draft.total(size, self._wish.kv_type)
+        return _too_large(facts, draft, size, need, self._have + self._machine.gpu_room)
 
 
 def _placement(
@@ -142,11 +221,15 @@ def _contexts(facts: ModelFacts, wish: Wish) -> Iterator[int]:
         yield size
 
 
-def _too_large(facts: ModelFacts, size: int, need: int, have: int) -> NotEnough:
+def _too_large(facts: ModelFacts, draft: ModelFacts | None, size: int, need: int, have: int) -> NotEnough:
+    subject = f"`{facts.name}` with a context of {size:,} tokens needs"
+    less = "take a smaller model"
+    if draft is not None:
+        subject = f"`{facts.name}` and `{draft.name}`, which is to draft for it, need with contexts of {size:,} tokens"
+        less = "leave out `--draft`"
     return NotEnough(
-        f"`{facts.name}` with a context of {size:,} tokens needs about {_gb(need)} of memory"
-        f" and {_gb(have)} are free",
-        "close other programs, give a smaller `--ctx` or `--kv-type q8_0`, or take a smaller model",
+        f"{subject} about {_gb(need)} of memory and {_gb(have)} are free",
+        f"close other programs, give a smaller `--ctx` or `--kv-type q8_0`, or {less}",
     )
 
 

@@ -35,7 +35,7 @@ SMALL = ModelFacts(
 )
 
 
-def not_asked() -> Needs:
+def not_asked(_facts: ModelFacts) -> Needs:
     raise AssertionError("the header is not read where there is no choice")
 
 
@@ -99,16 +99,27 @@ def test_what_cannot_fit_is_refused_with_both_figures() -> None:
     assert place(SMALL, 8 * 10**8, Wish(gpu_layers=20)).gpu_layers == 20
 
 
-def fitted(name: str, machine: Machine, wish: Wish = AS_IT_COMES, quantization: str = "q4_k_m") -> Fitted:
+def needs_of(facts: ModelFacts) -> Needs:
+    return needs_of_member(FAMILY[facts.name], facts.quantization)
+
+
+def facts_of(name: str, quantization: str = "q4_k_m") -> ModelFacts:
     needs = needs_of_member(FAMILY[name], quantization)
-    facts = replace(
+    return replace(
         SMALL,
         name=name,
+        quantization=quantization,
         file_bytes=needs.file_bytes,
         context_length=needs.context,
         kv_bytes_per_token=needs.buffers.kv_bytes,
+        hidden=FAMILY[name].hidden,
     )
-    return fit.place(facts, machine, wish, lambda: needs)
+
+
+def fitted(name: str, machine: Machine, wish: Wish = AS_IT_COMES, draft: str | None = None) -> Fitted:
+    """With a `draft`, that model drafts for it."""
+    drafts = None if draft is None else facts_of(draft, "q8_0")
+    return fit.place(facts_of(name), machine, wish, needs_of, drafts)
 
 
 def with_gpus(*gpus: int, ram: int = 32) -> Machine:
@@ -207,3 +218,61 @@ def test_unified_memory_is_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.placement.context_size == 8_192
     with pytest.raises(NotEnough):
         fitted("32b", machine)
+
+
+def test_what_drafts_has_to_fit_too() -> None:
+    eight, small = facts_of("8b"), facts_of("0.6b", "q8_0")
+    have = fit.needed(eight, 16_384, "f16") + GB // 2
+    machine = Machine(2 * have, have, have)
+    assert fitted("8b", machine).placement.context_size == 16_384
+    both = fitted("8b", machine, draft="0.6b")
+    assert both.draft is not None
+    assert (both.placement.context_size, both.draft.context_size) == (8_192, 8_192)
+    assert sum(fit.needed(one, 8_192, "f16") for one in (eight, small)) <= have
+    assert both.draft.gpu_layers is None
+    with pytest.raises(
+        NotEnough, match=r"`8b` and `0.6b`, which .* 32,768 tokens about .* are free"
+    ) as refusal:
+        fitted("8b", machine, Wish(context=32_768), draft="0.6b")
+    assert "--draft" in (refusal.value.hint or "")
+    # Weights are laid out anew where both leave room for that.
+    machine = Machine(32 * GB, 16 * GB, 16 * GB)
+    assert fitted("8b", machine).placement.repack
+    one = fitted("8b", machine, draft="0.6b")
+    assert one.draft is not None and not one.placement.repack and not one.draft.repack
+
+
+@pytest.mark.parametrize(
+    ("machine", "wish", "context", "layers"),
+    [
+        (with_gpus(24), AS_IT_COMES, 32_768, 29),
+        # Both whole on the GPU are worth a shorter context, but not one that is too short.
+        (with_gpus(12), AS_IT_COMES, 16_384, 29),
+        (with_gpus(8), AS_IT_COMES, 8_192, 0),
+        (with_gpus(12), Wish(context=32_768), 32_768, 0),
+        (with_gpus(12), Wish(gpu_layers=0), 32_768, 0),
+        (with_gpus(8, 8), AS_IT_COMES, 16_384, 29),
+        (with_gpus(4), Wish(gpu_layers=999), 2_048, 0),
+    ],
+)
+def test_what_drafts_is_on_the_gpu_if_there_is_room_after_the_other(
+    machine: Machine, wish: Wish, context: int, layers: int
+) -> None:
+    both = fitted("8b", machine, wish, draft="0.6b")
+    assert both.draft is not None
+    assert (both.placement.context_size, both.draft.context_size) == (context, context)
+    assert both.draft.gpu_layers == layers
+    if both.split is not None and wish.gpu_layers is None:
+        assert both.split.whole or wish.context
+
+
+def test_main_memory_has_to_have_room_for_what_drafts_there() -> None:
+    machine = with_gpus(8)
+    alone = fitted("8b", machine)
+    assert alone.split is not None
+    tight = replace(machine, usable=alone.split.main + GB, free=alone.split.main + GB)
+    assert fitted("8b", tight).split == alone.split
+    with_draft = fitted("8b", tight, draft="0.6b")
+    assert with_draft.placement.context_size < alone.placement.context_size
+    with pytest.raises(NotEnough, match="which is to draft for it"):
+        fitted("8b", replace(machine, usable=GB // 2, free=GB // 2), draft="0.6b")

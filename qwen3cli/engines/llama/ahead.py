@@ -8,7 +8,7 @@ prompt would have evaluated; nothing is shifted or patched.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from qwen3cli.engines.llama.context import Cancelled, Context
 from qwen3cli.engines.llama.kept import LEAST, Kept
@@ -27,15 +27,19 @@ class Ahead:
         kept: Kept | None = None,
         *,
         stable: bool = False,
+        then: Callable[[Sequence[int]], Iterable[object]] = lambda _tokens: (),
     ) -> None:
         """`expected` gives the tokens; it is called by `run`, since rendering takes time, too.
 
         What `kept` has of them is not evaluated; what is `stable`, and will come in other conversations, it gets.
+        What is to be done with the tokens `then` has never to be waited for.
         """
         self._context = context
         self._kept = kept
         self._stable = stable
         self._expected = expected
+        self._then = then
+        self._goes_on = False
         self._tokens: Sequence[int] | None = None
         self._stopped = False
 
@@ -49,6 +53,7 @@ class Ahead:
             tokens = self._expected()
             if len(tokens) < self._context.size:
                 self._evaluate(tokens)
+                self._go_on(tokens)
         except (Cancelled, QwenError):
             # What keeps a conversation from being rendered or evaluated is told to whoever waits for the next reply.
             return
@@ -68,12 +73,20 @@ class Ahead:
         if self._kept is not None and self._stable and len(tokens) - cached >= LEAST:
             self._kept.keep(time.monotonic() - started)
 
+    def _go_on(self, tokens: Sequence[int]) -> None:
+        # Known before it is asked whether to stop, as above.
+        self._goes_on = True
+        if not self._stopped:
+            for _ in self._then(tokens):
+                if self._stopped:
+                    return
+
     def make_way(self, prompt: Sequence[int]) -> None:
-        """End it: after the running micro-batch if `prompt` begins with that, at once if it does not."""
+        """End it: after the running micro-batch if `prompt` begins with that, at once if it is of no use to it."""
         self._stopped = True
         tokens = self._tokens
         if tokens is None:
             return
         running = min(len(self._context.tokens) + MICRO_BATCH, len(tokens))
-        if common_prefix(tokens, prompt) < running:
+        if self._goes_on or common_prefix(tokens, prompt) < running:
             self._context.halt.hurry()

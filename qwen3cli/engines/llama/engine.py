@@ -11,7 +11,7 @@ from qwen3cli.chat.messages import Message, ToolSpec
 from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.engines.llama.ahead import Ahead
-from qwen3cli.engines.llama.drafting import Drafter
+from qwen3cli.engines.llama.drafting import appender
 from qwen3cli.engines.llama.gate import Grammars
 from qwen3cli.engines.llama.generate import Generation, Prompt
 from qwen3cli.engines.llama.kept import LEAST, Kept, identity
@@ -21,7 +21,7 @@ from qwen3cli.engines.llama.prompts import Prompts
 from qwen3cli.engines.llama.worker import Emit, Worker
 from qwen3cli.engines.prefixes import Keeping, PrefixFiles
 from qwen3cli.errors import ContextFull, QwenError
-from qwen3cli.machine import ModelFacts, Placement
+from qwen3cli.machine import LOOKED_UP, Drafts, ModelFacts, Placement
 
 
 def _is_stable(messages: Sequence[Message]) -> bool:
@@ -39,6 +39,7 @@ class LlamaEngine:
         progress: Callable[[float], None],
         stop: threading.Event,
         keeping: Keeping | None = None,
+        drafts: Drafts = LOOKED_UP,
     ) -> None:
         """Load the model; `progress` gets 0 to 1, and a set `stop` ends it with `Interrupted`.
 
@@ -51,7 +52,7 @@ class LlamaEngine:
         self._counting = threading.Lock()
         started = time.monotonic()
         try:
-            self._loaded = load(self._worker, facts, placement, progress, stop)
+            self._loaded = load(self._worker, facts, placement, drafts, progress, stop)
         except BaseException:
             stop.set()
             self._worker.abandon()
@@ -61,7 +62,7 @@ class LlamaEngine:
         vocabulary = self._weights.vocabulary
         self._grammars = Grammars(vocabulary)
         self._prompts = Prompts(vocabulary, self._weights.chat_template)
-        self._drafter = Drafter(self._context)
+        self._drafter = appender(self._loaded, lookup=drafts.lookup)
         self._kept = None
         if keeping is not None:
             self._kept = Kept(self._context, PrefixFiles(keeping, identity(facts, placement)))
@@ -131,6 +132,7 @@ class LlamaEngine:
             lambda: self._prompts.beginning(before, tools, thinking=thinking),
             self._kept,
             stable=_is_stable(before),
+            then=self._drafter.ahead,
         )
         self._worker.post(self._ahead.run)
 

@@ -15,7 +15,7 @@ from qwen3cli.chat.ports import GenerateRequest
 from qwen3cli.chat.thinking import EARLY_STOP
 from qwen3cli.engines.llama.constraint import TooSlow
 from qwen3cli.engines.llama.context import Cancelled, Context
-from qwen3cli.engines.llama.drafting import Drafter
+from qwen3cli.engines.llama.drafting import Appender
 from qwen3cli.engines.llama.gate import Gate, Grammars
 from qwen3cli.engines.llama.kept import LEAST, Kept
 from qwen3cli.engines.llama.sampler import Sampler
@@ -48,7 +48,7 @@ class Generation:
         grammars: Grammars,
         request: GenerateRequest,
         prompt: Prompt,
-        drafter: Drafter,
+        drafter: Appender,
         kept: Kept | None = None,
     ) -> None:
         self._kept = kept

@@ -45,9 +45,10 @@ class Lookup:
         for token in tokens[kept:]:
             self.add(token)
 
-    def __len__(self) -> int:
-        """Tokens that it knows."""
-        return len(self._tokens)
+    @property
+    def tokens(self) -> Sequence[int]:
+        """What it knows."""
+        return self._tokens
 
     def add(self, token: int) -> None:
         """One token more."""

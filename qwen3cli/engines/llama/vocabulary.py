@@ -86,6 +86,37 @@ class Vocabulary:
     def _is_mistaken(self, token: int) -> bool:
         return self._is_qwen and self.token_text(token) == _MISTAKEN
 
+    def difference(self, other: Vocabulary) -> str | None:
+        """What keeps the other's token ids from meaning the same, as a clause; None if they do.
+
+        llama.cpp asks a little less of models that draft for each other (common/speculative.cpp): one may have some
+        tokens more. All of the Qwen3 family have the same number of them.
+        """
+        if C.llama_vocab_type(self.pointer) != C.llama_vocab_type(other.pointer):
+            return "their tokenizers are of different kinds"
+        if self.size != other.size:
+            return f"they have {self.size:,} and {other.size:,} tokens"
+        for token, (one, another) in enumerate(zip(self._natures(), other._natures(), strict=True)):
+            if one[0] != another[0]:
+                return f"token {token:,} is `{self.token_text(token)}` and `{other.token_text(token)}`"
+            if one[1] != another[1]:
+                return f"token {token:,}, `{self.token_text(token)}`, is of different kinds"
+        if self._ends() != other._ends():
+            return "they begin or end texts with different tokens"
+        return None
+
+    def _natures(self) -> list[tuple[bytes, int]]:
+        """Text and kind of each token."""
+        get_text, get_kind, pointer = C.llama_vocab_get_text, C.llama_vocab_get_attr, self.pointer
+        return [(get_text(pointer, token), get_kind(pointer, token)) for token in range(self.size)]
+
+    def _ends(self) -> tuple[int | None, int | None]:
+        """The tokens that are put before and after every text."""
+        return (
+            self.bos if self.adds_bos else None,
+            self.eos if C.llama_vocab_get_add_eos(self.pointer) else None,
+        )
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text`; the texts of special tokens in it become those tokens."""
         if not self._is_qwen or unicodedata.is_normalized("NFC", text):

@@ -199,7 +199,7 @@ def test_lookup_finds_what_agrees_longest() -> None:
     assert lookup.propose(9).tokens == [8, 8, 1, 2, 3]
     lookup.follow([7, 1, 2, 3])
     assert lookup.propose(5) == NOTHING
-    assert len(lookup) == 4
+    assert len(lookup.tokens) == 4
 
 
 def paced(slope: float, chance: float, steps: int = 600) -> tuple[float, int, Pace]:
