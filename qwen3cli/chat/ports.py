@@ -70,9 +70,17 @@ class Engine(Protocol):
         ...
 
     def expect(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, thinking: bool = True
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec] = (),
+        *,
+        thinking: bool = True,
+        session: str | None = None,
     ) -> None:
-        """Get ready for a prompt with these messages and another one of the user; returns at once."""
+        """Get ready for a prompt with these messages and another one of the user; returns at once.
+
+        That of a `session` may be kept for other processes that go on with it.
+        """
         ...
 
     def count_tokens(self, text: str) -> int:

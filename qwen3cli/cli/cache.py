@@ -22,20 +22,23 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 @app.command("list")
 def list_kept(context: typer.Context, as_json: Json = False) -> None:
-    """List the kept beginnings of prompts: system prompts and tools."""
+    """List the kept beginnings of prompts: system prompts and tools, and what sessions go on with."""
     session: Session = context.obj
     session.as_json = as_json
     from qwen3cli.cli.described import age
-    from qwen3cli.engines.prefixes import stored_in
+    from qwen3cli.engines.prefixes import mark_of, stored_in
+    from qwen3cli.sessions.folder import SessionFolder
     from qwen3cli.terminal.figures import duration, size
 
     folder = session.config.paths.prefixes
     stored = stored_in(folder)
+    names = {mark_of(name): name for name in SessionFolder(session.config.paths.sessions).names()}
     if as_json:
         session.console.json(
             [
                 {
                     "file": str(one.path),
+                    "session": names.get(one.session),
                     "tokens": len(one.tokens),
                     "bytes": one.size,
                     "evaluated_s": round(one.seconds, 3),
@@ -45,9 +48,16 @@ def list_kept(context: typer.Context, as_json: Json = False) -> None:
             ]
         )
         return
-    rows = [(f"{len(one.tokens):,}", size(one.size), duration(one.seconds), age(one.used)) for one in stored]
+    rows = [
+        (
+            *(f"{len(one.tokens):,}", size(one.size), duration(one.seconds), age(one.used)),
+            f"session {names.get(one.session, '')}".rstrip() if one.session else "system prompt",
+        )
+        for one in stored
+    ]
     if rows:
-        session.console.table(rows, ("TOKENS", "SIZE", "SAVES", "USED"), right=(0, 1, 2))
+        header = ("TOKENS", "SIZE", "SAVES", "USED", "OF")
+        session.console.table(rows, header, right=(0, 1, 2), squeezed=(4,))
     session.console.talk(f"{size(sum(one.size for one in stored))} in {folder}")
 
 

@@ -138,6 +138,11 @@ class ChatDesk:
         self._carries_think = False
         self.context_used = 0
 
+    @property
+    def session(self) -> str | None:
+        """What this conversation is kept as; None if it is not."""
+        return None
+
     def prepare(self) -> None:
         """Have the engine evaluate what the next prompt begins with; costs nothing if that is the same as before."""
         if self._settings.raw:
@@ -148,7 +153,7 @@ class ChatDesk:
         if expected != self._expected:
             self._expected = expected
             _, messages, _, thinking = expected
-            self._engine.expect(messages, specs, thinking=thinking)
+            self._engine.expect(messages, specs, thinking=thinking, session=self.session)
 
     def opening_notices(self) -> list[str]:
         """What a person should know before the first turn."""

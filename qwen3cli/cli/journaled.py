@@ -51,6 +51,11 @@ class JournaledDesk(ChatDesk):
             self._note()
             self._journal.sync()
 
+    @property
+    def session(self) -> str | None:
+        """What this conversation is kept as; None as long as there is nothing to keep."""
+        return self._journal.name if self._conversation.turns else None
+
     def prepare(self) -> None:
         """As every desk; what commands have changed is written down, too."""
         self._note()
@@ -63,8 +68,10 @@ class JournaledDesk(ChatDesk):
         self._note()
 
     def close(self) -> None:
-        """Free the model, and end the servers."""
+        """Free the model, and end the servers; what the next process goes on with is kept."""
         self._note()
+        if self.session is not None:
+            super().prepare()
         super().close()
 
     def _note(self) -> None:

@@ -13,7 +13,7 @@ from qwen3cli.engines.prefixes import Keeping
 from qwen3cli.errors import Interrupted, NotEnough, UsageError
 from qwen3cli.machine import Drafts, ModelFacts, Placement
 from qwen3cli.models import fit
-from qwen3cli.models.machines import this_machine
+from qwen3cli.models.machines import available_memory, this_machine
 from qwen3cli.models.offload import Split
 from qwen3cli.models.sizes import needs_of_file
 from qwen3cli.models.trust import check_once
@@ -141,7 +141,7 @@ def _shared_out(split: Split) -> str:
 def _keeping(session: Session) -> Keeping | None:
     paths = session.config.paths
     limit = CacheSettings.of(paths.config).limit
-    return Keeping(paths.prefixes, limit) if limit else None
+    return Keeping(paths.prefixes, limit, available_memory) if limit else None
 
 
 class Open(Protocol):

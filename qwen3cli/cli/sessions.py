@@ -9,6 +9,7 @@ The grammar::
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -54,10 +55,11 @@ def remove_sessions(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove some, with all that was kept of them."""
+    """Remove some, with what the cache has of them."""
     session: Session = context.obj
     session.as_json = as_json
     from qwen3cli.cli.asking import agrees
+    from qwen3cli.engines.prefixes import forget
     from qwen3cli.sessions.folder import SessionFolder
     from qwen3cli.terminal.ask import can_ask
 
@@ -68,7 +70,7 @@ def remove_sessions(
             raise UsageError("nobody is there who could be asked", "`--yes` removes without asking")
         if not agrees(session.console, f"Remove {', '.join(f'`{name}`' for name in found)}? [y/N]"):
             return
-    folder.remove(found)
+    folder.remove(found, partial(forget, session.config.paths.prefixes))
     if as_json:
         session.console.json({"removed": found})
     for name in found:

@@ -4,7 +4,8 @@ llama.cpp verifies nothing of a state, and a truncated one ends the process: eac
 a byte of it is handed on before all of them were found right. Knows nothing of llama.cpp: a state is bytes.
 
 A file is the header (magic, key, number of tokens, bytes of the state, seconds that evaluating took, digest), the
-tokens as 32-bit integers, and the state. The digest, BLAKE2b of 32 bytes, covers all but itself.
+tokens as 32-bit integers, and the state. The digest, BLAKE2b of 32 bytes, covers all but itself. Its name says what it
+is of: the tokens, or a session, of which only the latest state is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import struct
 import time
 import uuid
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +35,23 @@ _READ = 500e6
 _STALE_S = 86_400.0
 _LONGEST_S = 1e9
 """More than any evaluation takes."""
+_SESSION = "session-"
+
+
+def _plenty() -> int:
+    return 1 << 62
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """Where states are kept, and how many bytes all may take; those that were not used for longest go first."""
+    """Where states are kept, and how many bytes all may take; those that were not used for longest go first.
+
+    `memory` tells how many bytes of main memory are free.
+    """
 
     folder: Path
     limit: int
+    memory: Callable[[], int] = _plenty
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,12 @@ class Stored:
     size: int
     used: float
 
+    @property
+    def session(self) -> str:
+        """The mark of the session that it is of; "" for what other conversations begin with, too."""
+        mark = self.path.stem.partition("-")[2]
+        return mark if mark.startswith(_SESSION) else ""
+
 
 class PrefixFiles:
     """The states of one model with one set of parameters, which `key` stands for, in a folder of many."""
@@ -61,12 +77,15 @@ class PrefixFiles:
     def __init__(self, keeping: Keeping, key: bytes) -> None:
         self._folder = keeping.folder
         self._limit = keeping.limit
+        self._memory = keeping.memory
         self._key = hashlib.sha256(key).digest()
 
-    def longest(self, prompt: Sequence[int], most: int = MOST_TOKENS) -> tuple[Stored, int] | None:
+    def longest(
+        self, prompt: Sequence[int], most: int = MOST_TOKENS, held: int = 0
+    ) -> tuple[Stored, int] | None:
         """The state of at most so many tokens that has most of `prompt` at its beginning, and how many these are.
 
-        None when there is none, or when reading it would take longer than evaluating does.
+        None when there is none, or when reading it would take longer than evaluating does what is more than `held`.
         """
         wanted, best = array("i", prompt), None
         for path in self._folder.glob(f"{self._key.hex()[:16]}-*{_SUFFIX}"):
@@ -74,8 +93,10 @@ class PrefixFiles:
             if stored is None or len(stored.tokens) > most:
                 continue
             common = common_prefix(stored.tokens, wanted)
-            if common > (best[1] if best else 0) and _pays(
-                stored.seconds * common / len(stored.tokens), stored.size
+            saved = stored.seconds * (common - held) / len(stored.tokens)
+            # Of two that have the same, the one that is read faster.
+            if _pays(saved, stored.size) and (
+                best is None or (common, -stored.size) > (best[1], -best[0].size)
             ):
                 best = stored, common
         return best
@@ -98,20 +119,36 @@ class PrefixFiles:
             os.utime(stored.path)
         return whole[start:]
 
-    def wants(self, tokens: Sequence[int], size: int, seconds: float) -> bool:
-        """Whether a state of so many bytes, which took so long to evaluate, would be kept: ask before making one."""
-        whole = size + 4 * len(tokens) + _HEADER.size
-        return _pays(seconds, size) and whole <= self._limit and _head(self._path(tokens), self._key) is None
+    def of_session(self, session: str) -> Stored | None:
+        """What is kept of a session."""
+        return _head(self._path((), session), self._key)
 
-    def _path(self, tokens: Sequence[int]) -> Path:
-        name = hashlib.sha256(array("i", tokens).tobytes()).hexdigest()[:24]
+    def wants(self, tokens: Sequence[int], size: int, seconds: float, session: str | None = None) -> bool:
+        """Whether a state of so many bytes, which took so long to evaluate, would be kept: ask before making one.
+
+        As large as it is in memory, too, while it is written, it is not made where that leaves little.
+        """
+        whole = size + 4 * len(tokens) + _HEADER.size
+        if not _pays(seconds, size) or whole > self._limit or 2 * whole > self._memory():
+            return False
+        stored = _head(self._path(tokens, session), self._key)
+        return stored is None or stored.tokens != array("i", tokens)
+
+    def _path(self, tokens: Sequence[int], session: str | None) -> Path:
+        digest = hashlib.sha256(array("i", tokens).tobytes()).hexdigest()[:24]
+        name = digest if session is None else mark_of(session)
         return self._folder / f"{self._key.hex()[:16]}-{name}{_SUFFIX}"
 
-    def write(self, tokens: Sequence[int], state: memoryview, seconds: float) -> None:
-        """Keep a state, and make room for it; does nothing where it would not pay. Raises `OSError`."""
-        if not self.wants(tokens, len(state), seconds):
+    def write(
+        self, tokens: Sequence[int], state: memoryview, seconds: float, session: str | None = None
+    ) -> None:
+        """Keep a state, and make room for it; does nothing where it would not pay. Raises `OSError`.
+
+        That of a `session` takes the place of any earlier one, whatever model that was of.
+        """
+        if not self.wants(tokens, len(state), seconds, session):
             return
-        ids, path = array("i", tokens), self._path(tokens)
+        ids, path = array("i", tokens), self._path(tokens, session)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if shutil.disk_usage(self._folder).free < 2 * (len(state) + 4 * len(ids) + _HEADER.size):
             return
@@ -127,7 +164,26 @@ class PrefixFiles:
             with suppress(OSError):
                 fresh.unlink()
             raise
+        if session is not None:
+            for other in _of_session(self._folder, session):
+                if other != path:
+                    other.unlink(missing_ok=True)
         _sweep(self._folder, self._limit)
+
+
+def mark_of(session: str) -> str:
+    """What stands for a session in the names of files: anybody may list them, and it is a person's words."""
+    return _SESSION + hashlib.sha256(session.encode()).hexdigest()[:24]
+
+
+def _of_session(folder: Path, session: str) -> list[Path]:
+    return [*folder.glob(f"*-{mark_of(session)}{_SUFFIX}")]
+
+
+def forget(folder: Path, session: str) -> None:
+    """Remove what is kept of a session. Raises `OSError`."""
+    for path in _of_session(folder, session):
+        path.unlink(missing_ok=True)
 
 
 def stored_in(folder: Path) -> list[Stored]:

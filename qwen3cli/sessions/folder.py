@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,14 +70,18 @@ class SessionFolder:
                 raise _missing(name)
         return found
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove sessions, all of them or, if one of them is not there or in use, none."""
+    def remove(self, names: Sequence[str], forget: Callable[[str], None]) -> None:
+        """Remove sessions, all of them or, if one of them is not there or in use, none.
+
+        `forget` removes what others have of each; it may raise `OSError`.
+        """
         found = self.there(names)
         with ExitStack() as opened:
             for name in found:
                 self._lock(name, opened)
             for name in found:
                 try:
+                    forget(name)
                     path_of(self.folder, name).unlink(missing_ok=True)
                 except OSError as error:
                     raise unusable(name, error) from None

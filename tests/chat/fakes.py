@@ -22,6 +22,7 @@ class ScriptedEngine:
         self._rounds = list(rounds)
         self.requests: list[GenerateRequest] = []
         self.expected: list[tuple[tuple[Message, ...], tuple[ToolSpec, ...], bool]] = []
+        self.sessions: list[str | None] = []
         self.context_size = 4096
         self.thinking_mode = mode
         self.has_template = True
@@ -39,9 +40,15 @@ class ScriptedEngine:
         return len(text)
 
     def expect(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, thinking: bool = True
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec] = (),
+        *,
+        thinking: bool = True,
+        session: str | None = None,
     ) -> None:
         self.expected.append((tuple(messages), tuple(tools), thinking))
+        self.sessions.append(session)
 
     def cancel(self) -> None:
         """Nothing runs."""

@@ -37,7 +37,8 @@ def test_a_second_run_starts_where_the_first_one_was(qwen3: Run, env: dict[str, 
     assert one["tokens"] == second["cached_tokens"]
     assert Path(one["file"]).stat().st_mode & 0o777 == 0o600
     text = qwen3("cache", "list", env=env).stdout
-    assert text.split()[:4] == ["TOKENS", "SIZE", "SAVES", "USED"]
+    assert text.split()[:5] == ["TOKENS", "SIZE", "SAVES", "USED", "OF"]
+    assert (one["session"], "system prompt" in text) == (None, True)
     assert f"{one['tokens']:,}" in text
     assert "freed" in qwen3("cache", "clear", env=env).stderr
     assert json.loads(qwen3("cache", "list", "--json", env=env).stdout) == []

@@ -189,6 +189,24 @@ def test_what_the_model_does_not_see_is_kept(desk: Desk, tmp_path: Path) -> None
     end(again)
 
 
+def test_the_engine_may_keep_what_is_written_down(desk: Desk) -> None:
+    one = desk([Text("hi"), ended()])
+    engine = cast(ScriptedEngine, one.engine)
+    one.prepare()
+    list(one.say("hello"))
+    one.prepare()
+    one.clear()
+    one.prepare()
+    assert engine.sessions == [None, "tea", None]
+    end(one)
+    # As a run with one prompt does, which nobody prepares for another one.
+    once = desk([Text("ho"), ended()])
+    engine = cast(ScriptedEngine, once.engine)
+    list(once.say("hello"))
+    end(once)
+    assert engine.sessions == ["tea"]
+
+
 def test_a_full_disk_is_told_once_and_the_chat_goes_on(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

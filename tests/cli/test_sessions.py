@@ -46,9 +46,11 @@ def test_pipes_go_on_with_a_session(qwen3: Run, home: Path) -> None:
 
     out, err = chat("demo", "What is 2 + 3?", "--session", "茶", "--no-think", "--temperature", "0")
     assert (out, err) == ("2 + 3 = 5.", "new session `茶`\n")
+    (kept,) = json.loads(qwen3("cache", "list", "--json", env={"QWEN3_HOME": str(home)}).stdout)
     # The model and the settings are those of before.
     out, err = chat("--session", "茶", "--json", input="What is 4 + 5?")
     first, *_, last = map(json.loads, out.splitlines())
+    assert (kept["session"], last["stats"]["cached_tokens"]) == ("茶", kept["tokens"])
     assert first == {"event": "notice", "message": "session `茶`: 1 turn, used just now"}
     assert (last["stats"]["model"], last["stats"]["thinking_tokens"], err) == ("demo", 0, "")
     assert chat("--continue", "-p", "What is 1 + 1?", "--quiet") == ("1 + 1 = 2.", "")
@@ -57,6 +59,10 @@ def test_pipes_go_on_with_a_session(qwen3: Run, home: Path) -> None:
     # A chat that nobody has named and that has a prompt is no session.
     chat("demo", "Hello!", "--no-think")
     assert SessionFolder(home / "sessions").names() == ["茶"]
+    assert "session 茶" in qwen3("cache", "list", env={"QWEN3_HOME": str(home)}).stdout
+    done = qwen3("sessions", "rm", "茶", "--yes", env={"QWEN3_HOME": str(home)})
+    assert (done.returncode, done.stderr) == (0, "removed 茶\n")
+    assert [path.suffix for path in home.rglob("*") if path.suffix in (".jsonl", ".prefix")] == []
 
 
 def say(terminal: Tty, text: str, prompts: int) -> str:

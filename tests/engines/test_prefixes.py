@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from qwen3cli.engines.prefixes import Keeping, PrefixFiles, clear, stored_in
+from qwen3cli.engines.prefixes import Keeping, PrefixFiles, clear, forget, mark_of, stored_in
 
 TOKENS = [*range(300)]
 STATE = memoryview(os.urandom(5000))
@@ -186,3 +186,43 @@ def test_what_a_killed_process_left_is_swept(files: PrefixFiles, tmp_path: Path)
     files.write(TOKENS, STATE, 2.0)
     assert not (tmp_path / "torn.prefix").exists()
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == [".new.tmp"]
+
+
+def test_of_a_session_there_is_the_latest_state_only(files: PrefixFiles, tmp_path: Path) -> None:
+    assert files.of_session("tea") is None
+    for length in (100, 50, 300):
+        assert files.wants(TOKENS[:length], len(STATE), 2.0, "tea")
+        files.write(TOKENS[:length], STATE, 2.0, "tea")
+        stored = files.of_session("tea")
+        assert stored is not None and stored.tokens.tolist() == TOKENS[:length]
+        assert not files.wants(TOKENS[:length], len(STATE), 2.0, "tea")
+    PrefixFiles(Keeping(tmp_path, 1 << 20), b"another model").write(TOKENS, STATE, 2.0, "tea")
+    files.write(TOKENS, STATE, 2.0, "茶")
+    files.write(TOKENS, STATE, 2.0)
+    assert files.of_session("tea") is None
+    assert sorted(one.session for one in stored_in(tmp_path)) == sorted(["", mark_of("tea"), mark_of("茶")])
+    # Nothing of a name is in the names of files.
+    assert not any("tea" in path.name for path in tmp_path.iterdir())
+    forget(tmp_path, "tea")
+    forget(tmp_path, "tea")
+    assert sorted(one.session for one in stored_in(tmp_path)) == ["", mark_of("茶")]
+
+
+def test_only_what_is_not_there_yet_counts_as_saved(files: PrefixFiles) -> None:
+    files.write(TOKENS, STATE, 2.0)
+    assert files.longest(TOKENS, held=299) is not None
+    assert files.longest(TOKENS, held=300) is None
+    assert files.longest(TOKENS[:100], held=100) is None
+
+
+def test_of_two_that_have_the_same_the_smaller_one_is_read(files: PrefixFiles) -> None:
+    for tokens, size in (([*TOKENS, 1], 9000), ([*TOKENS, 2], 5000), ([*TOKENS, 3], 7000)):
+        files.write(tokens, memoryview(bytes(size)), 2.0)
+    found = files.longest([*TOKENS, 9])
+    assert found is not None and (found[0].size, found[1]) == (5000, 300)
+
+
+def test_what_the_memory_has_no_room_for_is_not_wanted(tmp_path: Path) -> None:
+    files = PrefixFiles(Keeping(tmp_path, 1 << 20, lambda: 15_000), b"a model")
+    assert files.wants(TOKENS, 5000, 2.0)
+    assert not files.wants(TOKENS, 7000, 2.0)

@@ -94,19 +94,26 @@ def test_one_can_look_at_what_is_written_meanwhile(tmp_path: Path) -> None:
 
 
 def test_sessions_are_removed_all_or_none(tmp_path: Path) -> None:
-    folder = SessionFolder(tmp_path)
+    folder, forgotten = SessionFolder(tmp_path), list[str]()
     for name in ("a", "b", "茶"):
         write(tmp_path, SAID, name=name)
     with pytest.raises(UsageError, match="no session `c`"):
-        folder.remove(["a", "c"])
+        folder.remove(["a", "c"], forgotten.append)
     journal = Journal.open(tmp_path, "b")
     with pytest.raises(QwenError, match="`b` is open"):
-        folder.remove(["a", "b"])
-    assert len(folder.names()) == 3
+        folder.remove(["a", "b"], forgotten.append)
+    assert (len(folder.names()), forgotten) == (3, [])
     journal.close()
     (tmp_path / "damaged.jsonl").write_text("x\nx\n")
     assert folder.there(["a", "b", "damaged", "a"]) == ["a", "b", "damaged"]
-    folder.remove(["a", "b", "damaged", "a"])
+    folder.remove(["a", "b", "damaged", "a"], forgotten.append)
+    assert (folder.names(), forgotten) == (["茶"], ["a", "b", "damaged"])
+
+    def fail(_: str) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with pytest.raises(QwenError, match="`茶` cannot be used: Read-only"):
+        folder.remove(["茶"], fail)
     assert folder.names() == ["茶"]
 
 
@@ -116,4 +123,4 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (link,) = (one for one in SessionFolder(tmp_path).all() if one.name == "link")
     assert "`link` cannot be used" in str(link.problem)
     with pytest.raises(QwenError, match="`link` cannot be used"):
-        SessionFolder(tmp_path).remove(["link"])
+        SessionFolder(tmp_path).remove(["link"], print)

@@ -117,11 +117,17 @@ class LlamaEngine:
             self._busy = False
 
     def expect(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, thinking: bool = True
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec] = (),
+        *,
+        thinking: bool = True,
+        session: str | None = None,
     ) -> None:
         """Evaluate what every prompt with another message of the user begins with; returns at once.
 
-        The next `generate` ends it, and goes on from where it has come; so does another `expect`.
+        The next `generate` ends it, and goes on from where it has come; so does another `expect`. What a `session`
+        goes on with is kept for later processes.
         """
         if not self.has_template or self._closed:
             return
@@ -132,6 +138,7 @@ class LlamaEngine:
             lambda: self._prompts.beginning(before, tools, thinking=thinking),
             self._kept,
             stable=_is_stable(before),
+            session=session,
             then=self._drafter.ahead,
         )
         self._worker.post(self._ahead.run)
@@ -190,8 +197,13 @@ class LlamaEngine:
             if self._closed:
                 return
             self._closed = True
+        ahead = self._ahead
+        if ahead is not None:
+            ahead.end()
         self._make_way(())
         self.cancel()
+        if ahead is not None:
+            self._worker.run(ahead.keep_last)
         if self._kept is not None:
             # There, for what was evaluated ahead may be about to be written.
             self._worker.run(self._kept.finish)

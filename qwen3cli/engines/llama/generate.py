@@ -123,18 +123,16 @@ class Generation:
         self._emit(Prefill(0, total))
         if self._gate is not None:
             self._gate.prepare()
-        stable = self._prompt.stable if self._kept is not None else 0
-        if stable - self._cached >= LEAST and self._kept is not None:
-            started = time.monotonic()
-            self._evaluate(tokens[self._cached : stable], total)
-            self._kept.keep(time.monotonic() - started)
+        if self._kept is not None and self._prompt.stable - self._cached >= LEAST:
+            self._evaluate(tokens[self._cached : self._prompt.stable], total)
+            self._kept.keep()
         self._evaluate(tokens[len(self._context.tokens) :], total)
         if not self._context.computes():
             raise InvalidFile("the model computes no numbers: its weights are damaged", "fetch it again")
 
     def _evaluate(self, tokens: list[int], total: int) -> None:
-        before = self._evaluated
-        for done in self._context.evaluate(tokens):
+        before, batches = self._evaluated, self._context.evaluate(tokens)
+        for done in self._kept.timed(batches) if self._kept is not None else batches:
             self._evaluated = before + done
             self._emit(Prefill(self._evaluated, total))
 
