@@ -56,9 +56,12 @@ def started(
     if journal is None:
         yield start
         return
+    named = journal.name is not None
     try:
         _tell(session, journal)
         yield replace(_with(start, journal.before), journal=journal)
+        if not named and journal.name is not None:
+            session.console.talk(f"kept as `{journal.name}`; `qwen3 chat --continue` goes on with it")
     finally:
         _tell_notices(session, journal)
         journal.close()

@@ -84,6 +84,7 @@ def test_a_chat_survives_its_process_and_goes_on(qwen3: Run, home: Path) -> None
         busy = qwen3("chat", "--session", name, "-p", "x", env={"QWEN3_HOME": str(home)})
         assert (busy.returncode, f"`{name}` is open in another process" in busy.stderr) == (1, True)
         terminal.child.kill(signal.SIGKILL)
+        assert terminal.end() == -signal.SIGKILL
     with chatting(home, "--continue") as terminal:
         screen = terminal.wait(PROMPT)
         assert f"session `{name}`: 1 turn, used just now" in screen
@@ -98,6 +99,15 @@ def test_a_chat_survives_its_process_and_goes_on(qwen3: Run, home: Path) -> None
         terminal.type("\x04")
         assert terminal.end() == 0
     assert SessionFolder(home / "sessions").names() == [name]
+    with chatting(home, "demo", "--no-think") as terminal:
+        terminal.wait(PROMPT)
+        say(terminal, "Hello!", 2)
+        terminal.type("\x04")
+        assert terminal.end() == 0
+        (latest, _) = SessionFolder(home / "sessions").names()
+        assert f"kept as `{latest}`; `qwen3 chat --continue` goes on with it" in " ".join(
+            terminal.text.split()
+        )
 
 
 Ran = Callable[..., tuple[int, str, str]]
