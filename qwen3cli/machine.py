@@ -99,11 +99,22 @@ class Depth:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """Tokens a second of a text that is written without drafts, and with a small model's; what came of these."""
+
+    plain: float
+    drafted: float
+    drafted_tokens: int
+    accepted_tokens: int
+
+
+@dataclass(frozen=True)
 class Measured:
     """How fast a model is on a machine: seconds, and tokens a second.
 
     `cold_s` and `warm_s` are the time to the first token after `prompt` tokens, evaluated and kept ones. `quoting` is
-    decoding what stands in the context already, `drafted` the same with drafts, which are all right then.
+    decoding what stands in the context already, `drafted` the same with drafts, which are all right then. `by_model`
+    is what a small model's drafts gain, if there is one.
     """
 
     load_s: float
@@ -114,3 +125,4 @@ class Measured:
     warm_s: float
     quoting: float
     drafted: float
+    by_model: Gain | None = None

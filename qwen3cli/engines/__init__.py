@@ -40,6 +40,7 @@ def measure(
     facts: ModelFacts,
     placement: Placement,
     *,
+    drafts: Drafts = LOOKED_UP,
     depths: Sequence[int],
     rounds: int,
     tell: Callable[[str], None],
@@ -53,7 +54,7 @@ def measure(
     from qwen3cli.engines.llama.measure import measure
 
     try:
-        return measure(facts, placement, depths, rounds, tell, stop)
+        return measure(facts, placement, drafts, depths, rounds, tell, stop)
     except Cancelled:
         raise Interrupted from None
 

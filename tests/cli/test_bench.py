@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.conftest import Run
 
@@ -19,7 +20,8 @@ def test_figures_for_scripts_and_for_people(qwen3: Run) -> None:
     assert all(number > 0 for number in [*numbers, *(one["rate"] for one in figures["decode"])])
     # A thousand tokens against one.
     assert figures["warm_s"] < figures["cold_s"]
-    text = qwen3("bench", "demo", *FEW).stdout
+    assert figures["by_model"] is None
+    text = qwen3("bench", "demo", *FEW, "--draft", "demo").stdout
     rows = [line.split("  ")[0] for line in text.splitlines()]
     assert rows == [
         "load",
@@ -29,13 +31,16 @@ def test_figures_for_scripts_and_for_people(qwen3: Run) -> None:
         "first token after 1,024 new tokens",
         "first token after 1,024 kept ones",
         "quoting with drafts",
+        "writing with drafts of demo",
     ]
+    assert re.search(r"times as fast\); [\d,]+ of [\d,]+ drafted tokens came$", text.rstrip())
 
 
 def test_what_cannot_be_measured_is_said(qwen3: Run) -> None:
     for depths in ("x", "", "1,-1", "1,,2", "9" * 12):
         done = qwen3("bench", "demo", "--depths", depths)
         assert (done.returncode, "`--depths` takes numbers" in done.stderr) == (2, True)
+    assert qwen3("bench", "demo", "--draft", "nobody").returncode == 3
     # What the context has no room for is left out.
     done = qwen3("bench", "demo", "--rounds", "1", "--depths", "0,100000", "--json")
     assert [one["tokens"] for one in json.loads(done.stdout)["decode"]] == [0]

@@ -45,35 +45,36 @@ def load(
 
     Raises `UsageError` if the model of `drafts` cannot draft for it.
     """
-    loaded: list[Loaded] = []
+    results: list[Loaded] = []
 
     def job(emit: Emit[float]) -> None:
-        loaded.append(_all(facts, placement, drafts, emit, stop))
+        results.append(loaded(facts, placement, drafts, emit, stop))
         # Reading the special tokens here, off the caller's thread, hides their 100 ms.
-        _ = loaded[0].weights.vocabulary.markup
+        _ = results[0].weights.vocabulary.markup
 
     for fraction in worker.stream(job, lambda waited: stop.is_set() and waited > _PATIENCE_S):
         progress(fraction)
-    if not loaded:
+    if not results:
         raise Interrupted("loading was interrupted")
-    return loaded[0]
+    return results[0]
 
 
-def _all(
+def loaded(
     facts: ModelFacts, placement: Placement, drafts: Drafts, emit: Emit[float], stop: threading.Event
 ) -> Loaded:
+    """The same on the thread that calls."""
     small, beside = drafts.model, drafts.placement
     if small is None or beside is None:
         return _one(facts, placement, emit, stop)
     share = facts.file_bytes / (facts.file_bytes + small.file_bytes)
     large = _one(facts, placement, lambda done: emit(done * share), stop)
     try:
-        loaded = _one(small, beside, lambda done: emit(share + done * (1 - share)), stop, large.context.halt)
+        second = _one(small, beside, lambda done: emit(share + done * (1 - share)), stop, large.context.halt)
     except BaseException:
         large.free()
         raise
-    both = replace(large, small=loaded)
-    if reason := _unfit(large, loaded):
+    both = replace(large, small=second)
+    if reason := _unfit(large, second):
         both.free()
         raise UsageError(
             f"`{small.name}` cannot draft for `{facts.name}`: {reason}",

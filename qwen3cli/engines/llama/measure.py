@@ -13,22 +13,24 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from qwen3cli.chat.sampling import Sampling
-from qwen3cli.engines.llama.context import Context
-from qwen3cli.engines.llama.drafting import Drafter
+from qwen3cli.engines.llama.drafting import Appender, Drafter, appender
+from qwen3cli.engines.llama.loading import Loaded, loaded
 from qwen3cli.engines.llama.sampler import Sampler
-from qwen3cli.engines.llama.weights import Weights
-from qwen3cli.machine import Depth, Measured, ModelFacts, Placement
+from qwen3cli.machine import Depth, Drafts, Gain, Measured, ModelFacts, Placement
 
 _PROMPT = 512
 """Tokens of a prefill, as in llama-bench's pp512."""
 _DECODED = 64
 _QUOTED = 192
+_WRITTEN = 192
+_BEGINNING = "How a bicycle works, told step by step for somebody who has never seen one:\n\n1."
 _SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0, presence_penalty=0, seed=1)
 
 
 def measure(
     facts: ModelFacts,
     placement: Placement,
+    drafts: Drafts,
     depths: Sequence[int],
     rounds: int,
     tell: Callable[[str], None],
@@ -37,29 +39,25 @@ def measure(
     """Load the model and measure it; `tell` hears what is measured now. Ends with `Cancelled` after `stop`."""
     tell("loading")
     started = time.perf_counter()
-    weights = Weights(facts.path, placement, lambda _: None, stop)
+    models = loaded(facts, placement, drafts, lambda _: None, stop)
+    load_s = time.perf_counter() - started
     try:
-        context = Context(weights, placement)
-        load_s = time.perf_counter() - started
-        try:
-            return _Bench(context, weights.vocabulary.size, rounds, tell, stop).run(depths, load_s)
-        finally:
-            context.free()
+        return _Bench(models, rounds, tell, stop).run(depths, load_s)
     finally:
-        weights.free()
+        models.free()
 
 
 class _Bench:
     def __init__(
         self,
-        context: Context,
-        vocabulary: int,
+        models: Loaded,
         rounds: int,
         tell: Callable[[str], None],
         stop: threading.Event,
     ) -> None:
-        self._context = context
-        self._vocabulary = vocabulary
+        self._models = models
+        self._context = models.context
+        self._vocabulary = models.weights.vocabulary.size
         self._rounds = rounds
         self._tell = tell
         self._stop = stop
@@ -78,7 +76,8 @@ class _Bench:
         warm = self._median(lambda: self._first(prompt, anew=False))
         self._tell("drafting")
         plain, drafted = self._quoting()
-        return Measured(load_s, prefill, decode, len(prompt), cold, warm, plain, drafted)
+        by_model = self._writing() if self._models.small is not None else None
+        return Measured(load_s, prefill, decode, len(prompt), cold, warm, plain, drafted, by_model)
 
     def _tokens(self, count: int) -> list[int]:
         return [self._random.randrange(self._vocabulary) for _ in range(count)]
@@ -135,6 +134,7 @@ class _Bench:
     def _quoting(self) -> tuple[float, float]:
         """Tokens a second of a text that is quoted, without drafts and with them; the tokens are forced."""
         text = self._tokens(min(_QUOTED, self._context.size // 4))
+        # What is quoted is looked up: the small model, if there is one, would only be in the way.
         drafter = Drafter(self._context)
 
         def quote(append: Callable[[int], None]) -> float:
@@ -151,3 +151,29 @@ class _Bench:
         plain = self._median(lambda: quote(self._context.append))
         drafter.begin()
         return plain, self._median(lambda: quote(with_drafts))
+
+    def _writing(self) -> Gain:
+        """A text that the model writes itself, without drafts and with the small model's."""
+        vocabulary = self._models.weights.vocabulary
+        prompt = vocabulary.tokenize(_BEGINNING)
+        plain, drafter = Appender(self._context), appender(self._models, lookup=True)
+        drafted = accepted = 0
+
+        def write(one: Appender) -> float:
+            nonlocal drafted, accepted
+            self._add(prompt[self._context.keep_prefix(prompt) :])
+            one.begin()
+            sampler = Sampler(_SAMPLING, vocabulary.size, self._context.size)
+            written, started = 0, time.perf_counter()
+            while not vocabulary.is_end(token := sampler.draw(self._context)) and written < _WRITTEN:
+                one.append(token, _WRITTEN - written)
+                written += 1
+            self._context.settle()
+            taken = time.perf_counter() - started
+            sampler.free()
+            drafted, accepted = drafted + one.drafted, accepted + one.accepted
+            return written / taken
+
+        return Gain(
+            self._median(lambda: write(plain)), self._median(lambda: write(drafter)), drafted, accepted
+        )
