@@ -83,10 +83,12 @@ class ContextFull(QwenError):
 
     exit_code = ExitCode.CONTEXT_FULL
 
-    def __init__(self, prompt_tokens: int, context_size: int) -> None:
+    def __init__(
+        self, prompt_tokens: int, context_size: int, message: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(
-            f"the prompt has {prompt_tokens:,} tokens and the context holds {context_size:,}",
-            "shorten it, or give a larger `--ctx`",
+            message or f"the prompt has {prompt_tokens:,} tokens and the context holds {context_size:,}",
+            hint or "shorten it, or give a larger `--ctx`",
         )
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size

@@ -35,6 +35,11 @@ class Conversation:
         return self._replaced, self._stand_in
 
     @property
+    def summary(self) -> str | None:
+        """What the model has written in place of turns that it does not see; None if it has not."""
+        return next((one.content for one in self._stand_in if one.role == "assistant"), None)
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """What the template renders: the system prompt, if any, and what the model sees of the turns."""
         head = (Message("system", self.system),) if self.system else ()

@@ -16,6 +16,10 @@ from qwen3cli.errors import UsageError
 from qwen3cli.machine import ModelFacts
 
 ToolChoice = Literal["auto", "required", "none"]
+Making = Literal["summarise", "drop", "stop"]
+"""What is done where the context has no room: the oldest turns are summed up, or dropped, or the turn is not run."""
+WhenFull = Literal["ask", "summarise", "drop", "stop"]
+"""The same as a setting; `ask` leaves it to the person, and stops where nobody can be asked."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,17 @@ class Engine(Protocol):
 
         That of a `session` may be kept for other processes that go on with it.
         """
+        ...
+
+    def expected_tokens(self, patience: float = 0.0) -> int | None:
+        """How many tokens the prompt begins with that `expect` was told of last; None while that is not known.
+
+        It is waited for so many seconds.
+        """
+        ...
+
+    def count_prompt(self, request: GenerateRequest) -> int:
+        """How many tokens the prompt of this request has; nothing is evaluated."""
         ...
 
     def count_tokens(self, text: str) -> int:
@@ -149,6 +164,23 @@ class ToolHost(Protocol):
 
 
 @dataclass(frozen=True)
+class Shortage:
+    """A prompt that leaves too little room for an answer, in tokens; `wanted` is what an answer should have.
+
+    `summarisable`: whether the oldest turns can be summed up; a prompt that asks for it has to fit, too.
+    """
+
+    prompt: int
+    wanted: int
+    size: int
+    summarisable: bool
+
+
+Choose = Callable[[Shortage], Making]
+"""Decides what is done about it; raises `Interrupted` when the person leaves the question."""
+
+
+@dataclass(frozen=True)
 class ChatSettings:
     """What a person can set for a chat, on the command line or with slash commands.
 
@@ -164,6 +196,7 @@ class ChatSettings:
     format: Mapping[str, Any] | None = None
     raw: bool = False
     verbose: bool = False
+    when_full: WhenFull = "ask"
 
     def __post_init__(self) -> None:
         if not all(self.stop):
@@ -197,7 +230,7 @@ class Desk(Protocol):
 
     @property
     def context_used(self) -> int:
-        """Tokens of the context the last turn left in use."""
+        """Tokens that the next prompt begins with; until they are counted, those that the last turn left in use."""
         ...
 
     @property

@@ -58,15 +58,14 @@ def _key(call: ToolCall) -> str:
 
 
 class Round:
-    """The calls of one reply; `room` is what each result may take of the context, in tokens."""
+    """The calls of one reply."""
 
-    def __init__(self, tools: ToolHost, calls: Sequence[ToolCall], room: int, repeats: Repeats) -> None:
+    def __init__(self, tools: ToolHost, calls: Sequence[ToolCall], repeats: Repeats) -> None:
         self.interrupted = False
         self.only_searched = True
         """Whether the host has answered all calls itself: what it offers has been looked through, and nothing done."""
         self._tools = tools
         self._calls = calls
-        self._room = room
         self._repeats = repeats
         self._results: list[ToolResult | None] = [None] * len(calls)
 
@@ -77,8 +76,8 @@ class Round:
             for call, result in zip(self._calls, self._results, strict=True)
         ]
 
-    def run(self) -> Iterator[Notice | Working]:
-        """Ask for each call, then run those that may."""
+    def run(self, room: int) -> Iterator[Notice | Working]:
+        """Ask for each call, then run those that may; each result may take `room` tokens of the context."""
         prepared: dict[int, PreparedCall] = {}
         try:
             yield from self._prepare(prepared)
@@ -91,7 +90,7 @@ class Round:
             self.interrupted = True
             return
         if prepared:
-            yield from self._side_by_side(prepared)
+            yield from self._side_by_side(prepared, room)
         self._repeats.note(self._calls, self.results())
 
     def _prepare(self, prepared: dict[int, PreparedCall]) -> Iterator[Notice]:
@@ -110,14 +109,14 @@ class Round:
                 self.only_searched = False
                 prepared[number] = ready
 
-    def _side_by_side(self, prepared: dict[int, PreparedCall]) -> Iterator[Working]:
+    def _side_by_side(self, prepared: dict[int, PreparedCall], room: int) -> Iterator[Working]:
         said: queue.SimpleQueue[str] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(min(_AT_ONCE, len(prepared)), thread_name_prefix="tool")
         running: dict[int, Future[ToolResult]] = {}
         try:
             for number, call in prepared.items():
                 watch = partial(_say, said, call.call.name)
-                running[number] = pool.submit(call.run, self._room, watch)
+                running[number] = pool.submit(call.run, room, watch)
             while not said.empty() or not all(future.done() for future in running.values()):
                 try:
                     yield Working(said.get(timeout=_LOOK_S))

@@ -18,10 +18,11 @@ from qwen3cli.chat.events import (
     ToolReturned,
     TurnEnded,
 )
+from qwen3cli.chat.limits import Limit
 from qwen3cli.chat.messages import Message, ToolCall
-from qwen3cli.chat.ports import ChatSettings, Engine, GenerateRequest, ToolHost
+from qwen3cli.chat.ports import ChatSettings, Choose, Engine, GenerateRequest, ToolHost
+from qwen3cli.chat.requests import raw_request, request_for
 from qwen3cli.chat.rounds import STOPPED, Repeats, Round
-from qwen3cli.chat.thinking import ADVISED_BUDGET, ThinkingMode, hard_switch, will_think
 from qwen3cli.errors import ContextFull, Interrupted
 
 _LEAST_ROOM = 128
@@ -55,42 +56,6 @@ class _Reply:
         return Message("assistant", "".join(self.text), "".join(self.thinking), tuple(self.calls))
 
 
-def thinks_next(engine: Engine, settings: ChatSettings, messages: tuple[Message, ...]) -> bool:
-    """Whether the next generation is to be expected to think: kind of model, hard switch, soft switches."""
-    if settings.raw or not engine.has_template:
-        return False
-    return will_think(engine.thinking_mode, switch(engine, settings), messages)
-
-
-def request_for(
-    engine: Engine, settings: ChatSettings, messages: tuple[Message, ...], *, quantized: bool
-) -> GenerateRequest:
-    """The request of a chat turn: switch, budget, and the mode's sampling preset under the user's values."""
-    thinking = thinks_next(engine, settings, messages)
-    return GenerateRequest(
-        sampling=settings.sampling.resolve(thinking=thinking, quantized=quantized),
-        messages=messages,
-        thinking=switch(engine, settings),
-        think_budget=settings.think_budget or None,
-        max_tokens=settings.max_tokens,
-        stop=settings.stop,
-        format=settings.format,
-    )
-
-
-def advice(settings: ChatSettings, *, thinking: bool) -> list[str]:
-    """What a person should know about settings that are allowed but harm the answers."""
-    lines: list[str] = []
-    if thinking and settings.sampling.temperature == 0:
-        lines.append(
-            "greedy decoding makes Qwen3 repeat itself while thinking; its cards ask for temperature 0.6"
-        )
-    budget = settings.think_budget
-    if thinking and budget is not None and 0 < budget < ADVISED_BUDGET:
-        lines.append(f"a thinking budget under {ADVISED_BUDGET:,} tokens costs answer quality")
-    return lines
-
-
 def run_turn(
     engine: Engine,
     conversation: Conversation,
@@ -99,28 +64,36 @@ def run_turn(
     *,
     quantized: bool,
     tools: ToolHost | None = None,
+    choose: Choose | None = None,
 ) -> Iterator[Event]:
     """Say `text` and yield what happens; the conversation grows by the user's message and the replies.
 
-    A turn that fails before it answered, or that outgrows the context, leaves the conversation as it was; a stopped
-    one keeps what was said, and each call has a result.
+    A turn that fails before it answered leaves the conversation as it was; a stopped one, and one that outgrows the
+    context, keep what was said, and each call has a result. `choose` is asked what makes way at the limit.
     """
     start = len(conversation.turns)
     if settings.raw or not engine.has_template:
-        yield from engine.generate(_raw_request(settings, text, quantized=quantized))
+        yield from engine.generate(raw_request(settings, text, quantized=quantized))
         return
     conversation.append(Message("user", text))
-    loop = _Loop(engine, conversation, settings, tools, quantized=quantized)
     try:
-        yield from loop.run()
-    except ContextFull:
-        if len(conversation.turns) > start + 1:
-            yield Notice("with what the tools gave back the context is full, so the whole turn is taken back")
-        conversation.rewind(start)
-        raise
+        yield from _Loop(engine, conversation, settings, tools, choose, quantized=quantized).run()
     finally:
         if not any(message.role == "assistant" for message in conversation.turns[start:]):
             conversation.rewind(start)
+
+
+def make_room(
+    engine: Engine,
+    conversation: Conversation,
+    settings: ChatSettings,
+    *,
+    quantized: bool,
+    tools: ToolHost | None = None,
+    choose: Choose | None = None,
+) -> Iterator[Event]:
+    """Make room for another message after a reply that ran into the end of the context."""
+    yield from _Loop(engine, conversation, settings, tools, choose, quantized=quantized).after_cut()
 
 
 class _Loop:
@@ -132,9 +105,11 @@ class _Loop:
         conversation: Conversation,
         settings: ChatSettings,
         tools: ToolHost | None,
+        choose: Choose | None,
         *,
         quantized: bool,
     ) -> None:
+        self._limit = Limit(engine, conversation, settings, choose, quantized=quantized)
         self._engine = engine
         self._conversation = conversation
         self._settings = settings
@@ -148,11 +123,16 @@ class _Loop:
         """Generate, run tools, generate again, until the model has answered or somebody stops it."""
         for number in count(1):
             reply = _Reply()
-            yield from self._generate(reply)
+            try:
+                request = yield from self._limit.make_room(self._request(self._conversation.messages))
+                yield from self._generate(request, reply)
+            except (ContextFull, Interrupted) as error:
+                yield from self._given_up(error)
+                return
             ended = reply.ended
             if ended is None:
                 raise RuntimeError("the engine stopped without a TurnEnded event")
-            self._total = self._total.plus(ended.stats) if self._total else ended.stats
+            self._count(ended.stats)
             finish: Finish | None = ended.finish
             if reply.calls and self._tools is not None:
                 finish = yield from self._run_tools(self._tools, reply.calls, ended)
@@ -161,8 +141,31 @@ class _Loop:
                     rounds = "1 round" if number == 1 else f"{number} rounds"
                     yield Notice(f"the model has called tools in {rounds} without an answer; stopped")
             if finish is not None:
-                yield TurnEnded(finish, self._total)
+                yield TurnEnded(finish, self._total or ended.stats)
                 return
+
+    def after_cut(self) -> Iterator[Event]:
+        """Make room for another message."""
+        yield from self._limit.after_cut(self._request((*self._conversation.messages, Message("user", ""))))
+
+    def _given_up(self, error: ContextFull | Interrupted) -> Iterator[Event]:
+        """End the turn where nothing could be generated; raises what is no end of a turn that has begun."""
+        if isinstance(error, ContextFull):
+            if self._total is None:
+                raise error
+            yield Notice(f"{error.message}; what the tools gave back stays in the conversation")
+        size = self._engine.context_size
+        yield TurnEnded(
+            "context" if isinstance(error, ContextFull) else "interrupted",
+            self._total or Stats(context_size=size),
+        )
+
+    def _count(self, stats: Stats) -> None:
+        """Add a generation to the turn, and the summary that was written before it."""
+        spent, self._limit.spent = self._limit.spent, None
+        if spent is not None:
+            stats = replace(spent.plus(stats), ttft_s=spent.prompt_s + spent.output_s + stats.ttft_s)
+        self._total = self._total.plus(stats) if self._total else stats
 
     def _stopped_at(self, tools: ToolHost, rounds: int) -> Finish | None:
         """How the turn ends because it has called tools for so long; None if it goes on."""
@@ -171,14 +174,18 @@ class _Loop:
         except Interrupted:
             return "interrupted"
 
-    def _generate(self, reply: _Reply) -> Iterator[Event]:
-        """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""
-        messages = self._conversation.messages
+    def _request(self, messages: tuple[Message, ...]) -> GenerateRequest:
+        """The next request, with the tools that are on offer now."""
         request = request_for(self._engine, self._settings, messages, quantized=self._quantized)
+        if self._tools is None:
+            return request
+        # Demanded is one call: after its result the model may answer.
+        choice = "required" if self._demanded else "auto"
+        return replace(request, tools=tuple(self._tools.tools()), tool_choice=choice)
+
+    def _generate(self, request: GenerateRequest, reply: _Reply) -> Iterator[Event]:
+        """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""
         if self._tools is not None:
-            # Demanded is one call: after its result the model may answer.
-            choice = "required" if self._demanded else "auto"
-            request = replace(request, tools=tuple(self._tools.tools()), tool_choice=choice)
             for line in self._tools.news():
                 yield Notice(line)
         try:
@@ -199,16 +206,18 @@ class _Loop:
         self, tools: ToolHost, calls: Sequence[ToolCall], ended: TurnEnded
     ) -> Generator[Event, None, Finish | None]:
         """Run the calls of one reply; each has its result in the conversation, whatever happens meanwhile."""
-        size = ended.stats.context_size
-        free = max(0, size - ended.stats.context_used)
-        full = ended.finish == "context" or (size > 0 and free < _LEAST_ROOM * len(calls))
-        stopped = ended.finish == "interrupted"
-        round_ = Round(tools, calls, free // len(calls), self._failed)
+        stopped, room = ended.finish == "interrupted", 0
+        round_ = Round(tools, calls, self._failed)
         try:
-            if not full and not stopped:
-                yield from round_.run()
+            if ended.finish not in ("interrupted", "context"):
+                room = yield from self._room_for_each(calls, ended.stats)
+            if room >= _LEAST_ROOM:
+                yield from round_.run(room)
+        except Interrupted:
+            stopped = True
         finally:
-            results = round_.results(_NO_ROOM if full and not stopped else STOPPED)
+            full = room < _LEAST_ROOM and not stopped
+            results = round_.results(_NO_ROOM if full else STOPPED)
             self._conversation.append(*(Message("tool", result.content) for result in results))
         for result in results:
             yield ToolReturned(result)
@@ -224,21 +233,15 @@ class _Loop:
             return "stop"
         return None
 
-
-def switch(engine: Engine, settings: ChatSettings) -> bool:
-    """The hard switch of the next request."""
-    wanted = settings.thinking
-    # A budget of nothing is the hard switch: forcing an end at once would only add a sentence to the context.
-    if settings.think_budget == 0 and engine.thinking_mode is ThinkingMode.HYBRID:
-        wanted = False
-    return hard_switch(engine.thinking_mode, wanted)
-
-
-def _raw_request(settings: ChatSettings, text: str, *, quantized: bool) -> GenerateRequest:
-    return GenerateRequest(
-        sampling=settings.sampling.resolve(thinking=False, quantized=quantized),
-        raw=text,
-        thinking=False,
-        max_tokens=settings.max_tokens,
-        stop=settings.stop,
-    )
+    def _room_for_each(self, calls: Sequence[ToolCall], stats: Stats) -> Generator[Event, None, int]:
+        """What each result may take of the context, in tokens; where that is too little, older turns may make way."""
+        room = (stats.context_size - stats.context_used) // len(calls)
+        if room >= _LEAST_ROOM:
+            return room
+        request = self._request(self._conversation.messages)
+        try:
+            request = yield from self._limit.make_room(request, _LEAST_ROOM * len(calls))
+        except ContextFull as error:
+            yield Notice(error.message)
+            return 0
+        return (self._engine.context_size - self._engine.count_prompt(request)) // len(calls)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwen3cli.chat.events import TurnEnded
+from qwen3cli.chat.limits import when_full_of
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.cli.desk import ChatDesk
 from qwen3cli.cli.finding import default_model, is_model
+from qwen3cli.cli.full import when_full_question
 from qwen3cli.cli.opening import ALL, PROMPT, RunOptions, opener
 from qwen3cli.cli.prompt import check_text, gather_prompt
 from qwen3cli.cli.session import Session
@@ -77,6 +79,10 @@ def chat(
     ctx: Annotated[
         int | None, typer.Option(min=64, max=MOST_TOKENS, metavar="N", help="Context size in tokens.")
     ] = None,
+    when_full: Annotated[
+        str,
+        typer.Option(metavar="ask|summarise|drop|stop", help="What becomes of the oldest turns at its end."),
+    ] = "ask",
     threads: Annotated[
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: physical cores.")
     ] = None,
@@ -139,6 +145,7 @@ def chat(
         format_of(answer_format),
         raw,
         stats,
+        when_full_of(when_full, "--when-full"),
     )
     moe = ALL if cpu_moe else n_cpu_moe
     options = RunOptions(ctx, threads, _layers(gpu_layers), moe, _kv_type(kv_type), draft)
@@ -197,6 +204,7 @@ def _desk(session: Session, start: Start, wishes: ToolWishes, check: AnswerCheck
             tools=tools,
             attaches=wishes.repl,
             check=check,
+            when_full=None if session.as_json else when_full_question(session.console),
         )
         if isinstance(desk, JournaledDesk) and start.journal is not None:
             desk.go_on(start.journal, model, start.options)

@@ -10,12 +10,13 @@ from qwen3cli.chat.bench import Bench
 from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event, Notice, TurnEnded, Working
 from qwen3cli.chat.messages import Message
-from qwen3cli.chat.ports import ChatSettings, Engine
-from qwen3cli.chat.thinking import hard_switch, soft_switch
-from qwen3cli.chat.turn import advice, run_turn, switch, thinks_next
+from qwen3cli.chat.ports import ChatSettings, Engine, Making, Shortage
+from qwen3cli.chat.requests import advice, switch, thinks_next
+from qwen3cli.chat.thinking import soft_switch
+from qwen3cli.chat.turn import make_room, run_turn
+from qwen3cli.cli.suits import check_settings, completes
 from qwen3cli.errors import QwenError, UsageError
 from qwen3cli.machine import ModelFacts
-from qwen3cli.models.catalog import sibling_of
 from qwen3cli.models.reference import DEMO
 from qwen3cli.models.store import ModelStore
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from qwen3cli.cli.tooling import Tooling
 
 Open = Callable[[str], tuple[ModelFacts, Engine]]
+AskWhenFull = Callable[[Shortage], tuple[Making, bool]]
+"""Asks a person what makes way at the end of the context, and whether that holds for the whole chat."""
 
 
 class ChatDesk:
@@ -41,10 +44,11 @@ class ChatDesk:
         tools: Tooling | None = None,
         attaches: bool = False,
         check: AnswerCheck | None = None,
+        when_full: AskWhenFull | None = None,
     ) -> None:
         """With `attaches`, `@server:uri` in a message stands for a resource: only where a person has typed it.
 
-        `check` judges answers; what it finds is told.
+        `check` judges answers; what it finds is told. `when_full` asks what makes way where the context has no room.
         """
         self._facts = facts
         self._engine = engine
@@ -53,13 +57,14 @@ class ChatDesk:
         self._tools = tools
         self._attaches = attaches
         self._check = check
+        self._when_full = when_full
         self._conversation = Conversation(system)
         self._settings = ChatSettings()
         self._asked_raw = settings.raw
         self._told: set[str] = set()
         self._carries_think = False
         self._expected: object = None
-        self.context_used = 0
+        self._used = 0
         self.change(settings)
         if tools is not None:
             tools.use(engine)
@@ -85,6 +90,12 @@ class ChatDesk:
         return self._engine
 
     @property
+    def context_used(self) -> int:
+        """Tokens that the next prompt begins with; until they are counted, those that the last turn left in use."""
+        counted = self._engine.expected_tokens()
+        return self._used if counted is None else counted
+
+    @property
     def bench(self) -> Bench | None:
         """The tools; None where there are none."""
         return self._tools
@@ -101,8 +112,8 @@ class ChatDesk:
 
     def change(self, settings: ChatSettings) -> None:
         """Put new settings in force, after checking them against the model."""
-        _check(settings, self._facts, self._engine)
-        self._settings = replace(settings, raw=_completes(settings, self._facts, self._engine))
+        check_settings(settings, self._facts, self._engine)
+        self._settings = replace(settings, raw=completes(settings, self._facts, self._engine))
         self._carries_think &= settings.thinking is True
 
     def thinks(self) -> bool:
@@ -121,13 +132,13 @@ class ChatDesk:
         """Open another model and keep the conversation; on failure the old one stays."""
         facts, engine = self._open(model)
         try:
-            _check(replace(self._settings, raw=self._asked_raw), facts, engine)
+            check_settings(replace(self._settings, raw=self._asked_raw), facts, engine)
         except UsageError:
             engine.close()
             raise
         old, self._facts, self._engine = self._engine, facts, engine
         old.close()
-        self.context_used = 0
+        self._used = 0
         if self._tools is not None:
             self._tools.use(engine)
         self.change(replace(self._settings, raw=self._asked_raw))
@@ -136,7 +147,7 @@ class ChatDesk:
         """Forget the conversation; the system prompt and the settings stay."""
         self._conversation.clear()
         self._carries_think = False
-        self.context_used = 0
+        self._used = 0
 
     @property
     def session(self) -> str | None:
@@ -212,15 +223,37 @@ class ChatDesk:
             self._settings,
             quantized=self._facts.quantized,
             tools=tools,
+            choose=self._choose if self._when_full else None,
         ):
             if self._check is not None:
                 self._check.hear(event)
             if isinstance(event, TurnEnded):
-                self.context_used = event.stats.context_used
+                self._used = event.stats.context_used
                 yield from self._judged()
             elif isinstance(event, Working) and tools is not None:
                 yield from tools.visits()
             yield event
+
+    def make_room(self) -> Iterator[Event]:
+        """Make room for the next message, after a reply that ran into the end of the context."""
+        if self._settings.raw:
+            return
+        yield from make_room(
+            self._engine,
+            self._conversation,
+            self._settings,
+            quantized=self._facts.quantized,
+            tools=self._tools,
+            choose=self._choose if self._when_full else None,
+        )
+
+    def _choose(self, shortage: Shortage) -> Making:
+        """What the person wants done; they may say so for the whole chat."""
+        assert self._when_full is not None, "nobody is there to be asked"
+        making, always = self._when_full(shortage)
+        if always:
+            self.change(replace(self._settings, when_full=making))
+        return making
 
     def _judged(self) -> Iterator[Event]:
         """What is wrong with the answer, if somebody judges it."""
@@ -242,24 +275,3 @@ class ChatDesk:
         if self._tools is not None:
             self._tools.close()
         self._engine.close()
-
-
-def _check(settings: ChatSettings, facts: ModelFacts, engine: Engine) -> None:
-    """Raise `UsageError` for what this model, or completing text, does not have."""
-    completes = _completes(settings, facts, engine)
-    if completes and settings.format is not None:
-        raise UsageError("text is completed without a format", "leave out `--format`, or take a chat model")
-    if completes and settings.tool_choice == "required":
-        raise UsageError("text is completed without tools", "leave out `--tool-choice`, or take a chat model")
-    if settings.thinking is None:
-        return
-    if completes:
-        if settings.thinking:
-            raise UsageError("text is completed without thinking", "leave out `--think`")
-    else:
-        hard_switch(engine.thinking_mode, settings.thinking, sibling=sibling_of(facts.name))
-
-
-def _completes(settings: ChatSettings, facts: ModelFacts, engine: Engine) -> bool:
-    """Whether text is completed rather than chatted: on request, or because the model can do nothing else."""
-    return settings.raw or facts.base or not engine.has_template

@@ -21,16 +21,20 @@ from qwen3cli.terminal.blocks import is_open
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.history import HistoryFile
 from qwen3cli.terminal.interrupts import ended_by
+from qwen3cli.terminal.meter import added_by, status_line
 from qwen3cli.terminal.repl import CONTINUATION, PROMPT
-from qwen3cli.terminal.sanitise import sanitise_line
 from qwen3cli.terminal.slash import complete_line
-from qwen3cli.terminal.wrap import clip, display_width
 
 _LOOK_S = 0.3
 PLACEHOLDER = "Send a message (/? for help)"
 
 _STYLE = Style.from_dict(
-    {"hint": "#8a8a8a", "bottom-toolbar": "noreverse #8a8a8a", "completion-menu": "bg:default"}
+    {
+        "hint": "#8a8a8a",
+        "bottom-toolbar": "noreverse #8a8a8a",
+        "bottom-toolbar loud": "noreverse ansiyellow",
+        "completion-menu": "bg:default",
+    }
 )
 
 
@@ -85,30 +89,26 @@ class PromptReader:
             app.exit(exception=EOFError)
 
     def _toolbar(self) -> StyleAndTextTuples:
-        return [("", status_line(self._seat, get_app().output.get_size().columns))]
-
-
-def status_line(seat: Seat, width: int) -> str:
-    """Model, mode, and context used of its size, in `width` columns; a long model name gives way."""
-    desk = seat.desk
-    dot = seat.console.out.glyph(" · ", " - ")
-    if desk.settings.raw or not desk.engine.has_template:
-        mode = "completing"
-    else:
-        mode = "thinking" if desk.thinks() else "not thinking"
-    rest = f"{dot}{mode}{dot}{desk.context_used:,}/{desk.engine.context_size:,}"
-    name = clip(sanitise_line(desk.facts.name), max(width - display_width(rest), 4))
-    return clip(name + rest, width)
+        typed = added_by(self._seat.desk, self._session.default_buffer.text)
+        calm, loud = status_line(self._seat, get_app().output.get_size().columns, typed)
+        return [("", calm), ("class:loud", loud)]
 
 
 async def _attend(desk: Desk) -> None:
-    """What servers do while a person types: they get ready, and want logins, which are shown above the line."""
-    bench = desk.bench
-    while bench is not None:
+    """What happens while a person types: the context is counted, servers get ready.
+
+    And they want logins, which are shown above the line.
+    """
+    bench, used = desk.bench, desk.context_used
+    while True:
         await asyncio.sleep(_LOOK_S)
-        if bench.addresses.any:
-            await run_in_terminal(bench.addresses.show)
-        desk.prepare()
+        if bench is not None:
+            if bench.addresses.any:
+                await run_in_terminal(bench.addresses.show)
+            desk.prepare()
+        if desk.context_used != used:
+            used = desk.context_used
+            get_app().invalidate()
 
 
 def _placeholder() -> StyleAndTextTuples:

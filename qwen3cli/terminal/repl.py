@@ -11,18 +11,20 @@ from typing import Protocol
 from qwen3cli.chat.events import Event, TurnEnded
 from qwen3cli.chat.messages import Message
 from qwen3cli.chat.ports import Desk
-from qwen3cli.errors import ContextFull, ExitCode, Interrupted, QwenError
+from qwen3cli.errors import ExitCode, Interrupted, QwenError
 from qwen3cli.terminal.blocks import is_open, unquote
 from qwen3cli.terminal.command import Seat
 from qwen3cli.terminal.console import Console
 from qwen3cli.terminal.history import HistoryFile
 from qwen3cli.terminal.interrupts import cancelling, ending_in_order, typing_ahead
+from qwen3cli.terminal.meter import sentence
 from qwen3cli.terminal.renderer import turn_renderer
 from qwen3cli.terminal.sanitise import replace_surrogates
 from qwen3cli.terminal.slash import run_line
 
 PROMPT = ">>> "
 CONTINUATION = "... "
+_COUNTING_S = 0.1
 
 
 class ReplDesk(Desk, Protocol):
@@ -33,6 +35,10 @@ class ReplDesk(Desk, Protocol):
 
         After a `QwenError` the message is part of the conversation only if something of the answer is.
         """
+        ...
+
+    def make_room(self) -> Iterator[Event]:
+        """Make room for the next message, after a reply that ran into the end of the context."""
         ...
 
     def cancel(self) -> None:
@@ -74,6 +80,8 @@ def _talk(seat: Seat, desk: ReplDesk, reader: Reader, hide_thinking: bool) -> Ex
         if (bench := desk.bench) is not None:
             bench.addresses.show()
         desk.prepare()
+        # The thinking of the last reply goes: what is shown as used should not shrink while it is read.
+        desk.engine.expected_tokens(_COUNTING_S)
         try:
             text = replace_surrogates(reader.read())
         except EOFError:
@@ -126,17 +134,17 @@ def _say_for(desk: ReplDesk, console: Console, said: Sequence[Message], hide_thi
 def _say(desk: ReplDesk, console: Console, text: str, hide_thinking: bool, *, typed: bool = True) -> None:
     verbose = desk.settings.verbose
     renderer = turn_renderer(console, repl=True, hide_thinking=hide_thinking, stats=verbose)
-    before, stopped = len(desk.conversation.turns), False
+    before, finish = len(desk.conversation.turns), None
     try:
         with typing_ahead(console.stdin), cancelling(desk.cancel, desk.allow):
             for event in desk.say(text, typed=typed):
                 renderer.show(event)
-                stopped = isinstance(event, TurnEnded) and event.finish == "interrupted"
-        if stopped and len(desk.conversation.turns) == before and not desk.settings.raw:
+                finish = event.finish if isinstance(event, TurnEnded) else None
+            if finish == "context":
+                for event in desk.make_room():
+                    renderer.show(event)
+        if finish == "interrupted" and len(desk.conversation.turns) == before and not desk.settings.raw:
             console.talk("Your message is taken back: nothing was answered yet.")
-    except ContextFull as error:
-        error.hint = "shorten it, start over with `/clear`, or give a larger `--ctx`"
-        renderer.fail(error)
     except KeyboardInterrupt:
         renderer.fail(Interrupted())
     except QwenError as error:
@@ -169,6 +177,8 @@ class PlainReader:
 
     def read(self) -> str:
         """The next message."""
+        if line := sentence(self._seat.desk):
+            self._seat.console.talk(line)
         text = self._line(PROMPT)
         while is_open(text):
             text += "\n" + self._line(CONTINUATION)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 
+from qwen3cli.chat.limits import AT_THE_END, when_full_of
 from qwen3cli.chat.ports import Desk
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.errors import UsageError
@@ -77,6 +78,12 @@ def _system(seat: Seat, rest: str) -> None:
     seat.console.talk("Set system message." if text else "Removed the system message.")
 
 
+def _when_full(seat: Seat, rest: str) -> None:
+    setting = when_full_of(rest, "/set when-full")
+    seat.desk.change(replace(seat.desk.settings, when_full=setting))
+    seat.console.talk(f"When the context is full, {AT_THE_END[setting]}.")
+
+
 def _verbose(seat: Seat, rest: str) -> None:
     _set_verbose(seat, _on_or_off(rest or "on", "verbose"))
 
@@ -130,6 +137,10 @@ def _choose_budget(_desk: Desk, words: Sequence[str]) -> Iterable[str]:
     return () if words else ("off",)
 
 
+def _choose_when_full(_desk: Desk, words: Sequence[str]) -> Iterable[str]:
+    return () if words else AT_THE_END
+
+
 def _choose_parameter(_desk: Desk, words: Sequence[str]) -> Iterable[str]:
     return ((PARAMETERS), ("default",), ())[min(len(words), 2)]
 
@@ -140,6 +151,13 @@ SETTINGS = (
     Command(("budget",), "N|off", "let thinking take N tokens at most", _budget, _choose_budget),
     Command(("parameter",), "NAME VALUE|default", "a sampling parameter", _parameter, _choose_parameter),
     Command(("system",), "TEXT", 'the system message; `"""` around several lines', _system),
+    Command(
+        ("when-full",),
+        "ask|summarise|drop|stop",
+        "what becomes of the oldest turns when the context is full",
+        _when_full,
+        _choose_when_full,
+    ),
     Command(("verbose",), "[on|off]", "statistics after each reply", _verbose, _choose_on_off),
     Command(("quiet",), "", "no statistics", _quiet),
     Command(("history",), "", "keep what you type", _history),
@@ -202,7 +220,24 @@ def _show_context(seat: Seat, rest: str) -> None:
         ("used", f"{used:,} of {room:,} tokens ({used / room:.0%})"),
         ("messages", f"{len(desk.conversation.messages):,}"),
     ]
+    replaced, stand_in = desk.conversation.condensed
+    if replaced:
+        summed = desk.conversation.summary is not None
+        # A message that carries a soft switch on is seen.
+        hidden = replaced - len(stand_in) + 2 * summed
+        instead = "a summary, `/show summary`" if summed else "nothing"
+        rows.append(("not seen", f"{hidden:,} older messages; in their place {instead}"))
+    rows.append(("when full", AT_THE_END[desk.settings.when_full]))
     seat.console.table(rows, indent="  ")
+
+
+def _show_summary(seat: Seat, rest: str) -> None:
+    take_nothing("/show summary", rest)
+    summary = seat.desk.conversation.summary
+    if summary:
+        seat.console.result(summary + "\n")
+    else:
+        seat.console.talk("Nothing was summed up.")
 
 
 SHOWABLE = (
@@ -210,6 +245,7 @@ SHOWABLE = (
     Command(("parameters",), "", "what is in force, and which of it you set", _show_parameters),
     Command(("system",), "", "the system message", _show_system),
     Command(("context",), "", "how full the context is", _show_context),
+    Command(("summary",), "", "what stands for turns that were summed up", _show_summary),
 )
 
 

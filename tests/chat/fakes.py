@@ -24,6 +24,9 @@ class ScriptedEngine:
         self.expected: list[tuple[tuple[Message, ...], tuple[ToolSpec, ...], bool]] = []
         self.sessions: list[str | None] = []
         self.context_size = 4096
+        self.beginning: int | None = None
+        self.filler = 0
+        """What a prompt takes besides the characters of its messages."""
         self.thinking_mode = mode
         self.has_template = True
 
@@ -49,6 +52,12 @@ class ScriptedEngine:
     ) -> None:
         self.expected.append((tuple(messages), tuple(tools), thinking))
         self.sessions.append(session)
+
+    def expected_tokens(self, patience: float = 0.0) -> int | None:
+        return self.beginning
+
+    def count_prompt(self, request: GenerateRequest) -> int:
+        return self.filler + sum(len(message.content) for message in request.messages)
 
     def cancel(self) -> None:
         """Nothing runs."""

@@ -13,16 +13,17 @@ from qwen3cli.chat.events import Event, Notice, Text, ToolCalled, ToolReturned, 
 from qwen3cli.chat.messages import Message, ToolCall, ToolResult
 from qwen3cli.chat.ports import ChatSettings
 from qwen3cli.chat.turn import run_turn
-from qwen3cli.errors import ContextFull, Interrupted, QwenError
+from qwen3cli.errors import Interrupted, QwenError
 from tests.chat.fakes import FakeCall, FakeTools, ScriptedEngine, ended
 
 CALLS = [ToolCall("now", {"at": number}) for number in range(3)]
 
 
 def turn(
-    tools: FakeTools, *rounds: list[Event], settings: ChatSettings | None = None
+    tools: FakeTools, *rounds: list[Event], settings: ChatSettings | None = None, filler: int = 0
 ) -> tuple[list[Event], Conversation, ScriptedEngine]:
     conversation, engine = Conversation(), ScriptedEngine(*rounds)
+    engine.filler = filler
     events = list(
         run_turn(engine, conversation, "x", settings or ChatSettings(), quantized=False, tools=tools)
     )
@@ -192,7 +193,7 @@ def test_calls_of_a_reply_that_was_stopped_or_has_no_room_are_not_run_and_have_r
     end: TurnEnded, finish: str, told: str
 ) -> None:
     tools = FakeTools()
-    events, conversation, _ = turn(tools, [*map(ToolCalled, CALLS), end])
+    events, conversation, _ = turn(tools, [*map(ToolCalled, CALLS), end], filler=3800)
     assert tools.calls == []
     assert events[-1] == TurnEnded(finish, end.stats)  # type: ignore[arg-type]
     assert [m.role for m in conversation.turns] == ["user", "assistant", "tool", "tool", "tool"]
@@ -213,19 +214,6 @@ def test_calls_have_results_when_the_reply_breaks_off(fails: bool) -> None:
         events.close()  # type: ignore[attr-defined]
     assert tools.calls == []
     assert [m.role for m in conversation.turns] == ["user", "assistant", "tool"]
-
-
-def test_a_turn_that_outgrows_the_context_is_taken_back() -> None:
-    conversation = Conversation()
-    conversation.append(Message("user", "before"), Message("assistant", "answer"))
-    engine = ScriptedEngine(calls(CALLS[0]), [ContextFull(5000, 4096)])
-    events: list[Event] = []
-    with pytest.raises(ContextFull):
-        for event in run_turn(engine, conversation, "x", ChatSettings(), quantized=False, tools=FakeTools()):
-            events.append(event)
-    assert [m.content for m in conversation.turns] == ["before", "answer"]
-    assert isinstance(events[-1], Notice)
-    assert "taken back" in events[-1].message
 
 
 def test_tools_are_demanded_once() -> None:

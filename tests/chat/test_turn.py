@@ -8,9 +8,10 @@ from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.events import Event, Notice, Text, Thinking, ToolCalled, ToolReturned, TurnEnded
 from qwen3cli.chat.messages import Message, ToolCall
 from qwen3cli.chat.ports import ChatSettings
+from qwen3cli.chat.requests import advice
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode
-from qwen3cli.chat.turn import advice, run_turn
+from qwen3cli.chat.turn import run_turn
 from qwen3cli.errors import ContextFull, UsageError
 from tests.chat.fakes import FakeTools, ScriptedEngine, ended
 

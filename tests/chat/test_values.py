@@ -85,9 +85,11 @@ def test_what_was_said_outlasts_what_the_model_sees() -> None:
     conversation.condense(2, summary)
     assert texts(conversation.messages) == "be brief sum up ab c d"
     assert (texts(conversation.turns), conversation.condensed) == ("a b c d", (2, summary))
+    assert conversation.summary == "ab"
     conversation.append(Message("user", "e"))
     conversation.condense(4)
     assert (texts(conversation.messages), texts(conversation.turns)) == ("be brief e", "a b c d e")
+    assert conversation.summary is None
     conversation.clear()
     assert (conversation.condensed, texts(conversation.messages)) == ((0, ()), "be brief")
 

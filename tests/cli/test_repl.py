@@ -56,11 +56,12 @@ def test_chinese_is_understood_and_shown(chat: Tty) -> None:
 
 
 def test_clear_gives_the_context_back(chat: Tty) -> None:
-    chat.wait("demo · thinking · 0/4,096")
+    # The engine's own count: what every prompt begins with.
+    chat.wait("demo · thinking · 3/4,096")
     say(chat, "Hello! /no_think", 2)
-    chat.wait(lambda screen: "demo · not thinking · " in screen and "· 0/4,096" not in screen)
+    chat.wait(lambda screen: "demo · not thinking · " in screen and "· 3/4,096" not in screen)
     say(chat, "/clear", 3)
-    chat.wait("demo · thinking · 0/4,096")
+    chat.wait("demo · thinking · 3/4,096")
 
 
 def test_ctrl_d_leaves_with_0(chat: Tty) -> None:

@@ -85,6 +85,12 @@ class FakeEngine:
     def expect(self, *_: object, **__: object) -> None:
         """Nothing is evaluated."""
 
+    def expected_tokens(self, patience: float = 0.0) -> int | None:
+        """Nothing is counted."""
+
+    def count_prompt(self, request: GenerateRequest) -> int:
+        raise NotImplementedError
+
     def close(self) -> None:
         pass
 
@@ -152,6 +158,9 @@ class FakeDesk:
         finish = "interrupted" if self.engine.cancelled and text != "stuck" else "stop"
         self.context_used = STATS.context_used
         yield TurnEnded(finish, STATS)
+
+    def make_room(self) -> Iterator[Event]:
+        yield Notice("there is room now")
 
     def _script(self, text: str) -> Iterable[Event]:
         if text == "busy":

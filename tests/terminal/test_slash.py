@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -233,6 +234,28 @@ def test_show(room: Room) -> None:
         assert fact in info
     room.desk.context_used = 1024
     assert "1,024 of 4,096 tokens (25%)" in room.run("/show context")
+    assert "you are asked what makes way" in room.run("/show context")
+
+
+def test_what_the_model_does_not_see_is_shown(room: Room) -> None:
+    conversation = room.desk.conversation
+    assert "Nothing was summed up." in room.run("/show summary")
+    conversation.append(*(Message("user", "one"), Message("assistant", "two")) * 2)
+    conversation.condense(2)
+    assert re.search(r"not seen +2 older messages; in their place nothing", room.run("/show context"))
+    pair = (Message("user", "sum up"), Message("assistant", "They \x1b[2J talked."))
+    conversation.condense(1, [*pair, Message("user", "one /no_think")])
+    assert "2 older messages; in their place a summary, `/show summary`" in room.run("/show context")
+    assert room.run("/show summary") == "They ␛[2J talked.\n"
+
+
+def test_what_happens_at_the_limit_can_be_set(room: Room) -> None:
+    assert room.run("/set when-full Drop") == "When the context is full, the oldest turns are dropped.\n"
+    assert room.desk.settings.when_full == "drop"
+    for line in ("/set when-full", "/set when-full often"):
+        with pytest.raises(UsageError, match="takes ask, summarise, drop or stop"):
+            run_line(room.seat, line)
+    assert room.desk.settings.when_full == "drop"
 
 
 def test_model(room: Room) -> None:
@@ -268,7 +291,8 @@ def test_bye(room: Room, line: str) -> None:
         ("/set parameter to", "to", ["top_p", "top_k"]),
         ("/set parameter top_p ", "", ["default"]),
         ("/set parameter top_p 1 ", "", []),
-        ("/show ", "", ["info", "parameters", "system", "context"]),
+        ("/show ", "", ["info", "parameters", "system", "context", "summary"]),
+        ("/set when-full s", "s", ["summarise", "stop"]),
         ("/model o", "o", ["other"]),
         ("/model other o", "o", []),
         ("/help se", "se", ["set"]),

@@ -48,6 +48,8 @@ class Ahead:
         self._goes_on = False
         self._tokens: Sequence[int] | None = None
         self._session = session if kept is not None else None
+        self._count: int | None = None
+        self._counted = threading.Event()
         self._stopped = False
         self._left, self._over = threading.Event(), threading.Event()
 
@@ -59,6 +61,8 @@ class Ahead:
         self._context.halt.resume()
         try:
             tokens = self._expected()
+            self._count = len(tokens)
+            self._counted.set()
             if len(tokens) < self._context.size:
                 self._evaluate(tokens)
                 self._over.set()
@@ -68,6 +72,7 @@ class Ahead:
             # What keeps a conversation from being rendered or evaluated is told to whoever waits for the next reply.
             return
         finally:
+            self._counted.set()
             self._over.set()
 
     def _keep(self, tokens: Sequence[int]) -> None:
@@ -89,6 +94,11 @@ class Ahead:
         if self._kept is not None and self._session is not None and self._tokens is not None:
             self._context.keep(common_prefix(self._context.tokens, self._tokens))
             self._kept.keep(self._session, ends=True)
+
+    def count(self, patience: float) -> int | None:
+        """How many tokens are expected, whether they fit or not; None if that is not known after `patience` seconds."""
+        self._counted.wait(patience)
+        return self._count
 
     def _evaluate(self, tokens: Sequence[int]) -> None:
         context = self._context

@@ -143,6 +143,18 @@ class LlamaEngine:
         )
         self._worker.post(self._ahead.run)
 
+    def expected_tokens(self, patience: float = 0.0) -> int | None:
+        """How many tokens the prompt begins with that `expect` was told of last; None while that is not known.
+
+        It is waited for so many seconds.
+        """
+        ahead = self._ahead
+        return ahead.count(patience) if ahead is not None else None
+
+    def count_prompt(self, request: GenerateRequest) -> int:
+        """How many tokens the prompt of this request has; nothing is evaluated."""
+        return len(self._prompts.of(request)[0])
+
     def _prompt(self, request: GenerateRequest) -> Prompt:
         tokens, opened = self._prompts.of(request)
         before, stable = request.messages[:-1], 0

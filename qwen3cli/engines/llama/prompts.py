@@ -25,6 +25,7 @@ class Prompts:
     def __init__(self, vocabulary: Vocabulary, source: str | None) -> None:
         self._vocabulary = vocabulary
         self._mode: ThinkingMode | None = None
+        self._latest: tuple[GenerateRequest, tuple[list[int], bool]] | None = None
         self._template: ChatTemplate | None = None
         if source is not None:
             bos, eos = vocabulary.token_text(vocabulary.bos), vocabulary.token_text(vocabulary.eos)
@@ -54,7 +55,15 @@ class Prompts:
             return False
 
     def of(self, request: GenerateRequest) -> tuple[list[int], bool]:
-        """The tokens of a prompt, and whether they end inside a `<think>` that the template opened."""
+        """The tokens of a prompt, and whether they end inside a `<think>` that the template opened.
+
+        Who counts a request's tokens will want them next: the latest ones are at hand.
+        """
+        if self._latest is None or self._latest[0] is not request:
+            self._latest = request, self._made(request)
+        return self._latest[1]
+
+    def _made(self, request: GenerateRequest) -> tuple[list[int], bool]:
         if request.raw is not None:
             return self._begun(self._vocabulary.tokenize(request.raw)), False
         rendered = self._rendered(request.messages, request.tools, thinking=request.thinking)

@@ -65,8 +65,10 @@ def test_a_turn_evaluates_only_what_is_new(demo: Engine, thinking: bool) -> None
     for number in range(10):
         text = f"What is {number} + {number * 7}?"
         messages.append(Message("user", text))
+        expected = demo.expected_tokens(60)
         idle(demo)
         events = ask(demo, messages=tuple(messages), thinking=thinking)
+        assert (ended(events).stats.cached_tokens, demo.expected_tokens()) == (expected, None)
         assert ended(events).stats.evaluated_tokens == new_tokens(demo, text, thinking=thinking)
         assert bool(ended(events).stats.thinking_tokens) == thinking
         messages.append(Message("assistant", said(events)))
@@ -290,6 +292,7 @@ def test_a_stop_that_comes_while_it_makes_way_is_not_lost() -> None:
 def test_a_template_that_refuses_is_the_next_reply_s_business(scripted: OpenScripted) -> None:
     engine = scripted(ANSWERS, template="{{ raise_exception('no') }}")
     engine.expect([Message("system", "x")])
+    assert engine.expected_tokens(60) is None
     with pytest.raises(QwenError, match="no"):
         ask(engine)
 
