@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any, Literal, TypeGuard, cast
+from typing import Any, Literal, TypeGuard, cast, get_args
 
 from qwen3cli.chat.conversation import Conversation
 from qwen3cli.chat.messages import Message, ToolCall
-from qwen3cli.chat.ports import ChatSettings
+from qwen3cli.chat.ports import ChatSettings, WhenFull
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.errors import UsageError
 from qwen3cli.machine import KV_TYPES, MOST_TOKENS
@@ -33,6 +33,7 @@ VERSION = 1
 Record = Mapping[str, Any]
 _SAMPLING = tuple(one.name for one in fields(SamplingChoice))
 _INTEGERS = ("top_k", "seed")
+_USUAL = ChatSettings()
 
 
 class Unknown(ValueError):
@@ -91,6 +92,7 @@ def _settings(settings: Lasting) -> dict[str, Any]:
         **asdict(chat.sampling),
         "max_tokens": chat.max_tokens,
         "stop": [*chat.stop] or None,
+        "when_full": None if chat.when_full == _USUAL.when_full else chat.when_full,
         "carries_think": settings.carries_think or None,
         "context": settings.context,
         "kv_type": settings.kv_type,
@@ -134,7 +136,7 @@ class Replay:
 
     def _change(self, kind: str, record: Record) -> None:
         conversation = self._conversation
-        said, (replaced, stand_in) = len(conversation.turns), conversation.condensed
+        said = _is_whole(0, len(conversation.turns))
         if kind == "system":
             conversation.system = _get(record, "text", _is_text_or_none)
         elif kind == "message":
@@ -142,11 +144,12 @@ class Replay:
         elif kind == "clear":
             conversation.clear()
         elif kind == "rewind":
-            conversation.rewind(_get(record, "to", _is_whole(0, said)))
+            conversation.rewind(_get(record, "to", said))
         elif kind == "condense":
-            more = _get(record, "replaced", _is_whole(replaced, said)) - replaced
-            instead = [*map(_read_message, _get(record, "stand_in", _are_objects))]
-            conversation.condense(len(stand_in) + more, instead)
+            instead = tuple(map(_read_message, _get(record, "stand_in", _are_objects)))
+            condensed = _get(record, "replaced", said), instead
+            now = Snapshot(system=conversation.system, messages=conversation.turns, condensed=condensed)
+            self._conversation = now.conversation()
         else:
             raise Unknown(f"it has records of the kind `{kind}`")
 
@@ -189,6 +192,7 @@ def _read_settings(record: Record) -> Lasting:
         sampling,
         get("max_tokens", _is_whole(1, MOST_TOKENS)),
         tuple(get("stop", _are_texts, ())),
+        when_full=get("when_full", get_args(WhenFull).__contains__, _USUAL.when_full),
     )
     context, kv_type = get("context", _is_whole(1, MOST_TOKENS)), get("kv_type", KV_TYPES.__contains__)
     return Lasting(chat, get("carries_think", _is_switch, False), context, kv_type)

@@ -16,8 +16,8 @@ LOST = "The program ended before this call came back."
 class Lasting:
     """The settings that belong to a conversation, not to one run of the program; None is as it comes.
 
-    Of `chat` it is `thinking`, `think_budget`, `sampling`, `max_tokens` and `stop`. With `carries_think` the next
-    message carries `/think`. `context`, in tokens, and `kv_type` are how the model is opened.
+    Of `chat` it is `thinking`, `think_budget`, `sampling`, `max_tokens`, `stop` and `when_full`. With `carries_think`
+    the next message carries `/think`. `context`, in tokens, and `kv_type` are how the model is opened.
     """
 
     chat: ChatSettings = field(default_factory=ChatSettings)
@@ -29,7 +29,12 @@ class Lasting:
 def lasting(settings: ChatSettings) -> ChatSettings:
     """What of the settings of a chat belongs to its conversation: not what one answer has to be."""
     return ChatSettings(
-        settings.thinking, settings.think_budget, settings.sampling, settings.max_tokens, settings.stop
+        settings.thinking,
+        settings.think_budget,
+        settings.sampling,
+        settings.max_tokens,
+        settings.stop,
+        when_full=settings.when_full,
     )
 
 

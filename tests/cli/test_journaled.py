@@ -261,13 +261,13 @@ def start(
 
 def test_what_is_given_now_wins_over_what_the_session_has(session: Session) -> None:
     sampling = SamplingChoice(temperature=0.5, seed=7)
-    chat = ChatSettings(False, 100, sampling, 50, ("END",))
+    chat = ChatSettings(False, 100, sampling, 50, ("END",), when_full="drop")
     write(session, Snapshot("8b", "Be brief.", Lasting(chat, context=8192, kv_type="q8_0"), SAID))
     old = start(session)
     assert (old.model, old.system, old.settings) == ("8b", "Be brief.", chat)
     assert (old.options.context, old.options.kv_type) == (8192, "q8_0")
     assert (old.old_model, old.old_thinking) == (True, True)
-    given = ChatSettings(True, 7, SamplingChoice(temperature=0.0), 9, ("\n",), verbose=True)
+    given = ChatSettings(True, 7, SamplingChoice(temperature=0.0), 9, ("\n",), verbose=True, when_full="stop")
     new = start(session, given, model="4b", options=RunOptions(context=1024, kv_type="f16"), system="")
     assert (new.model, new.system, new.options) == ("4b", "", RunOptions(context=1024, kv_type="f16"))
     assert new.settings == replace(given, sampling=SamplingChoice(temperature=0.0, seed=7))

@@ -22,7 +22,7 @@ TEXTS = (
 )
 SETTINGS = (
     Lasting(),
-    Lasting(ChatSettings(thinking=False, max_tokens=7, stop=("\n", "END"))),
+    Lasting(ChatSettings(thinking=False, max_tokens=7, stop=("\n", "END"), when_full="drop")),
     Lasting(
         ChatSettings(think_budget=0, sampling=SamplingChoice(0.5, 1, 0, 0.0, -1.5, 42)), True, 8192, "q8_0"
     ),
@@ -57,6 +57,11 @@ def conversation(seed: int, length: int) -> Iterator[Snapshot]:
         elif what < 0.8:
             count = chance.randint(0, len(said.seen))
             said.condense(count, chance.choice([(), turn(chance)[:2]]))
+        elif what < 0.83:
+            # A turn for which room was made, and which failed.
+            said.append(turn(chance)[0])
+            said.condense(len(said.seen), turn(chance)[:2])
+            said.rewind(len(said.turns) - 1)
         elif what < 0.87:
             said.system = chance.choice([None, *TEXTS[:5]])
         elif what < 0.95:

@@ -96,7 +96,13 @@ MALFORMED: list[tuple[list[Any], str]] = [
             *(("thinking", 1), ("think_budget", -1), ("temperature", "hot"), ("temperature", True)),
             *(("temperature", 1e9), ("temperature", 10**400), ("top_p", float("nan")), ("top_k", 1.5)),
             *(("seed", 1 << 40), ("max_tokens", 0), ("stop", "END"), ("stop", [""]), ("stop", [1])),
-            *(("carries_think", "yes"), ("context", 0), ("kv_type", "f17"), ("kv_type", ["f16"])),
+            *(
+                ("when_full", "maybe"),
+                ("carries_think", "yes"),
+                ("context", 0),
+                ("kv_type", "f17"),
+                ("kv_type", ["f16"]),
+            ),
         )
     ),
 ]
