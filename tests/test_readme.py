@@ -36,5 +36,5 @@ def test_both_show_the_same_commands() -> None:
 def test_both_have_the_same_sections_and_all_exit_codes() -> None:
     for path in (ENGLISH, CHINESE):
         text = path.read_text(encoding="utf-8")
-        assert len(re.findall(r"^## ", text, re.MULTILINE)) == 9
+        assert len(re.findall(r"^## ", text, re.MULTILINE)) == 10
         assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == list(ExitCode)
