@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from qwen3cli.cli import main
 from tests.conftest import Run
+from tests.terminal.fakes import Terminal, console
 
 RULES = "Answer in one short line. " * 100
 
@@ -40,6 +42,9 @@ def test_a_second_run_starts_where_the_first_one_was(qwen3: Run, env: dict[str, 
     assert text.split()[:5] == ["TOKENS", "SIZE", "SAVES", "USED", "OF"]
     assert (one["session"], "system prompt" in text) == (None, True)
     assert f"{one['tokens']:,}" in text
+    out = Terminal()
+    assert main(["cache", "list"], console(out=out, environ={**env, "COLUMNS": "40"})) == 0
+    assert out.getvalue().startswith(f"system prompt ({one['tokens']:,} tokens, ")
     assert "freed" in qwen3("cache", "clear", env=env).stderr
     assert json.loads(qwen3("cache", "list", "--json", env=env).stdout) == []
     assert json.loads(qwen3("cache", "clear", "--json", env=env).stdout) == {"freed_bytes": 0}
