@@ -60,10 +60,11 @@ torture: $(VENV)/.test
 mcp-servers: $(VENV)/.test
 	@$(BIN)/python -m tests.mcp_servers
 
-# Side by side with llama.cpp's own tools, on checkpoints of true shapes; then what grammars cost, half a minute.
+# Side by side with llama.cpp's own tools: converting, then how fast a chat is; and what grammars cost.
 # Wants a quiet machine and 50 GB of disk.
 bench: $(VENV)/.oracle
 	@$(BIN)/python -m benchmarks.convert
+	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.grammar
 
 demo-eval: $(VENV)/.test

@@ -27,10 +27,10 @@ from benchmarks import report, roads
 from benchmarks.checkpoints import cached_checkpoint, sparse_checkpoint
 from benchmarks.machine import machine, programs
 from benchmarks.measure import Run, measure
+from benchmarks.part import CACHE, at_least_one, say
 from benchmarks.report import Conversion, Round
 from benchmarks.shapes import LARGE, SMALL, Shape
 
-CACHE: Final = Path(__file__).resolve().parents[1] / ".oracle" / "benchmarks"
 _BITS: Final = 5.2
 """More than a number takes in Q4_K_M, on the average of a whole model."""
 _SPARE: Final = 1_000_000_000
@@ -70,14 +70,14 @@ def main() -> None:
     sys.stdout.write(text)
     if options.write is not None:
         options.write.write_text(text, encoding="utf-8")
-    if missed := [aim for aim in aims if not aim.met]:
-        sys.exit("\n".join(f"missed: {aim.text} is {aim.value:.3f}, above {aim.limit}" for aim in missed))
+    if missed := report.missed(aims):
+        sys.exit(missed)
 
 
 def compare(shop: Workshop, checkpoint: Path, count: int) -> tuple[list[Round], int]:
     """Measures all roads in turn `count` times; and the size of what they write."""
     whole = shop.file("whole")
-    _say("making ready: one round that does not count")
+    say("making ready: one round that does not count")
     # It brings the programs and the checkpoint into memory, and makes what llama-quantize alone works on.
     shop.run(roads.first_step(checkpoint, whole))
     _read([checkpoint / "model.safetensors", whole])
@@ -87,7 +87,7 @@ def compare(shop: Workshop, checkpoint: Path, count: int) -> tuple[list[Round], 
         one, _ = _round(shop, checkpoint, whole)
         rounds.append(one)
         figures = f"{one.ours.seconds:.2f}, {one.both.seconds:.2f}, {one.alone.seconds:.2f} s"
-        _say(f"round {number} of {count}: ours, both steps, llama-quantize alone: {figures}")
+        say(f"round {number} of {count}: ours, both steps, llama-quantize alone: {figures}")
     whole.unlink()
     return rounds, written
 
@@ -101,7 +101,7 @@ def convert_once(shop: Workshop, shape: Shape) -> Conversion:
     read = (checkpoint / "model.safetensors").stat().st_size
     output.unlink()
     shutil.rmtree(checkpoint)
-    _say(f"{shape.name}: {run.seconds:.1f} s, {run.memory / 1e6:.0f} MB of memory")
+    say(f"{shape.name}: {run.seconds:.1f} s, {run.memory / 1e6:.0f} MB of memory")
     return Conversion(shape.title, read, size, run)
 
 
@@ -136,18 +136,11 @@ def _report(rounds: Sequence[Round], conversions: Sequence[Conversion], aims: Se
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.convert", description="see the docstring")
-    parser.add_argument("--rounds", type=_count, default=5, metavar="N")
-    parser.add_argument("--layers", type=_count, metavar="N")
+    parser.add_argument("--rounds", type=at_least_one, default=5, metavar="N")
+    parser.add_argument("--layers", type=at_least_one, metavar="N")
     parser.add_argument("--sizes", nargs="*", choices=list(LARGE), default=list(LARGE))
     parser.add_argument("--write", type=Path, metavar="FILE")
     return parser.parse_args()
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def _reduced(shape: Shape, layers: int | None) -> Shape:
@@ -171,11 +164,6 @@ def _read(paths: Sequence[Path]) -> None:
         with path.open("rb") as file:
             while file.read(1 << 22):
                 pass
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

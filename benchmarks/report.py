@@ -42,22 +42,28 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A figure that should not be above its limit."""
+    """A figure that should not be above its limit, or with `at_least` not below it."""
 
     text: str
     value: float
     limit: float
     each: tuple[float, ...] = ()
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether it is not."""
-        return self.value <= self.limit
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    @property
+    def bound(self) -> str:
+        """The limit in words."""
+        return f"{'at least' if self.at_least else 'at most'} {self.limit:.2f}"
 
     def row(self) -> list[str]:
         """The aim as a row of a table."""
         each = " ".join(f"{one:.3f}" for one in self.each)
-        return [self.text, f"{self.value:.3f}", each, f"{self.limit:.2f}", "met" if self.met else "missed"]
+        return [self.text, f"{self.value:.3f}", each, self.bound, "met" if self.met else "missed"]
 
 
 def time_aims(rounds: Sequence[Round]) -> list[Aim]:
@@ -136,7 +142,13 @@ def sizes(conversions: Sequence[Conversion]) -> str:
 
 def aims_table(aims: Sequence[Aim]) -> str:
     """All aims and what came of them."""
-    return table(["aim", "found", "each", "at most", ""], [aim.row() for aim in aims])
+    return table(["aim", "found", "each", "wanted", ""], [aim.row() for aim in aims])
+
+
+def missed(aims: Sequence[Aim]) -> str:
+    """A sentence for each aim that was missed."""
+    sentences = (f"missed: {aim.text} is {aim.value:.3f}, not {aim.bound}" for aim in aims if not aim.met)
+    return "\n".join(sentences)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -13,10 +13,12 @@ from typing import Any
 
 import llama_cpp.llama_cpp as C
 import numpy as np
+from numpy.typing import NDArray
 
 from qwen3cli.chat.sampling import Sampling
-from qwen3cli.engines.llama.constraint import CANDIDATE, Constraint, as_array
+from qwen3cli.engines.llama.constraint import CANDIDATE, Constraint, Ids, as_array
 from qwen3cli.engines.llama.context import Context
+from qwen3cli.engines.llama.likely import Likely, view
 
 _SEEDS = 2**32 - 1
 """One less than what 32 bits hold: llama.cpp takes the last one for "no seed"."""
@@ -38,12 +40,25 @@ class Sampler:
         self._strict = _chain(_links(plain, vocabulary_size, context_size))
         # As many of the likeliest tokens as the chain looks at: to the others it makes no difference.
         self._wanted = 1 if sampling.temperature <= 0 else sampling.top_k
+        self._likely = Likely(self._wanted, sampling.presence_penalty) if self._wanted else None
         self.refused = 0
 
     def draw(self, context: Context) -> int:
-        """The next token; `llama_sampler_sample` also accepts it, so nobody else may."""
+        """The next token; it is accepted here, so nobody else may."""
+        return self._sample(self._chain, context)
+
+    def _sample(self, chain: C.llama_sampler_p, context: Context) -> int:
         assert context.pointer is not None
-        return C.llama_sampler_sample(self._chain, context.pointer, context.output)
+        if self._likely is None:
+            return C.llama_sampler_sample(chain, context.pointer, context.output)
+        logits = self._logits(context)
+        token = _applied(chain, self._likely.ids(logits), logits)
+        C.llama_sampler_accept(chain, token)
+        return token
+
+    def _logits(self, context: Context) -> NDArray[np.float32]:
+        assert context.pointer is not None
+        return view(C.llama_get_logits_ith(context.pointer, context.output), self._size)
 
     def draw_within(
         self, context: Context, constraint: Constraint, besides: Collection[int] = ()
@@ -52,8 +67,7 @@ class Sampler:
 
         Most of the time the model's own choice is allowed, and costs no look at the other tokens.
         """
-        assert context.pointer is not None
-        token: int = C.llama_sampler_sample(self._strict, context.pointer, context.output)
+        token = self._sample(self._strict, context)
         if token in besides:
             return token
         if not constraint.allows(token):
@@ -66,22 +80,28 @@ class Sampler:
         return token
 
     def _choose(self, context: Context, constraint: Constraint, besides: Collection[int]) -> int | None:
-        assert context.pointer is not None
-        logits = np.ctypeslib.as_array(C.llama_get_logits_ith(context.pointer, context.output), (self._size,))
+        logits = self._logits(context)
         ids = np.append(constraint.allowed(logits, self._wanted), np.array([*besides], np.int32))
         if not len(ids):
             return None
-        candidates: Any = np.zeros(len(ids), CANDIDATE)
-        candidates["id"], candidates["logit"] = ids, logits[ids]
-        array = as_array(candidates)
-        reference: Any = ctypes.byref(array)
-        C.llama_sampler_apply(self._strict, reference)
-        return int(array.data[array.selected].id)
+        return _applied(self._strict, ids, logits)
 
     def free(self) -> None:
         """Give the memory back; once."""
         C.llama_sampler_free(self._chain)
         C.llama_sampler_free(self._strict)
+
+
+def _applied(chain: C.llama_sampler_p, ids: Ids | None, logits: NDArray[np.float32]) -> int:
+    """What the chain draws of some tokens, or of all."""
+    if ids is None:
+        ids = np.arange(len(logits), dtype=np.int32)
+    candidates: Any = np.zeros(len(ids), CANDIDATE)
+    candidates["id"], candidates["logit"] = ids, logits[ids]
+    array = as_array(candidates)
+    reference: Any = ctypes.byref(array)
+    C.llama_sampler_apply(chain, reference)
+    return int(array.data[array.selected].id)
 
 
 def _chain(links: list[C.llama_sampler_p]) -> C.llama_sampler_p:

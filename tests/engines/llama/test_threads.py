@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -19,3 +21,21 @@ def test_at_least_one_and_at_most_what_there_is():
 )
 def test_the_kernels_list_format(text: str, numbers: set[int]):
     assert parse_cpu_list(text) == numbers
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP")
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "'1000'"), ({"GOMP_SPINCOUNT": "77"}, "'77'"), ({"OMP_WAIT_POLICY": "passive"}, "'0'")],
+)
+def test_threads_that_wait_leave_the_processor_to_others(given: dict[str, str], spins: str) -> None:
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    }
+    environ = {**kept, **given, "OMP_DISPLAY_ENV": "verbose"}
+    code = "from qwen3cli.engines.llama import library"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+    # GNU OpenMP tells what it has read.
+    assert f"GOMP_SPINCOUNT = {spins}" in done.stderr
