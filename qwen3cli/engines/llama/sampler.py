@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qwen3cli.chat.sampling import Sampling
 from qwen3cli.engines.llama.constraint import CANDIDATE, Constraint, Ids, as_array
 from qwen3cli.engines.llama.context import Context
-from qwen3cli.engines.llama.likely import Likely, view
+from qwen3cli.engines.llama.likely import likely, view
 
 _SEEDS = 2**32 - 1
 """One less than what 32 bits hold: llama.cpp takes the last one for "no seed"."""
@@ -40,7 +40,7 @@ class Sampler:
         self._strict = _chain(_links(plain, vocabulary_size, context_size))
         # As many of the likeliest tokens as the chain looks at: to the others it makes no difference.
         self._wanted = 1 if sampling.temperature <= 0 else sampling.top_k
-        self._likely = Likely(self._wanted, sampling.presence_penalty) if self._wanted else None
+        self._penalty = sampling.presence_penalty
         self.refused = 0
 
     def draw(self, context: Context) -> int:
@@ -49,10 +49,10 @@ class Sampler:
 
     def _sample(self, chain: C.llama_sampler_p, context: Context) -> int:
         assert context.pointer is not None
-        if self._likely is None:
+        if not self._wanted:
             return C.llama_sampler_sample(chain, context.pointer, context.output)
         logits = self._logits(context)
-        token = _applied(chain, self._likely.ids(logits), logits)
+        token = _applied(chain, likely(logits, self._wanted, self._penalty), logits)
         C.llama_sampler_accept(chain, token)
         return token
 

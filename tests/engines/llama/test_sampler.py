@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qwen3cli.chat.sampling import Sampling
 from qwen3cli.engines.llama.context import Context
-from qwen3cli.engines.llama.likely import Likely, view
+from qwen3cli.engines.llama.likely import likely, view
 from qwen3cli.engines.llama.sampler import Sampler
 
 SIZE = 5_000
@@ -27,16 +27,6 @@ class Known:
         self.logits = logits
 
 
-class All(Likely):
-    """Tells nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(1, 0)
-
-    def ids(self, logits: Logits) -> None:
-        return None
-
-
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     def logits(_sampler: Sampler, context: Context) -> Logits:
@@ -45,13 +35,15 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sampler, "_logits", logits)
 
 
-def drawn(sampling: Sampling, rows: list[Logits], *, all_of_them: bool) -> list[int]:
+def drawn(sampling: Sampling, rows: list[Logits]) -> list[int]:
     sampler = Sampler(sampling, SIZE, 256)
-    if all_of_them:
-        cast(Any, sampler)._likely = All()
     tokens = [sampler.draw(cast(Any, Known(row))) for row in rows]
     sampler.free()
     return tokens
+
+
+def all_of_them(*_: object) -> None:
+    return None
 
 
 def rows_of(kind: str) -> list[Logits]:
@@ -83,48 +75,45 @@ def rows_of(kind: str) -> list[Logits]:
         Sampling(0, 1, 0, 0, 0),
     ],
 )
-def test_the_same_tokens_are_drawn(sampling: Sampling, kind: str) -> None:
+def test_the_same_tokens_are_drawn(sampling: Sampling, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(kind)
     if kind == "flat" or (kind in ("tied", "forbidden") and sampling.temperature):
         # Which of equal ones is taken is chance; what can be taken is not.
         for row in rows:
-            ids = Likely(20, sampling.presence_penalty).ids(row)
-            lowest = np.sort(row)[-20]
-            assert ids is None or set(np.flatnonzero(row >= max(lowest, -1e30))) <= set(ids.tolist())
+            ids = likely(row, 20, sampling.presence_penalty)
+            lowest = max(np.sort(row)[-20], -1e30)
+            assert ids is None or set(np.flatnonzero(row >= lowest)) <= set(ids.tolist())
         return
-    assert drawn(sampling, rows, all_of_them=False) == drawn(sampling, rows, all_of_them=True)
+    few = drawn(sampling, rows)
+    monkeypatch.setattr("qwen3cli.engines.llama.sampler.likely", all_of_them)
+    assert few == drawn(sampling, rows)
 
 
 def test_what_a_penalty_may_bring_up_is_in() -> None:
     logits = np.zeros(SIZE, np.float32)
-    logits[:25] = np.linspace(10, 9, 25)
-    logits[25:60] = np.linspace(1.99, 0.1, 35)
-    chosen = Likely(20, 2.0).ids(logits)
-    # Nine of those above may fall by 2; then what is above 7 is still among the likeliest.
-    assert chosen is not None and set(range(25)) <= set(chosen.tolist())
-    # With 20 candidates that all may fall below others, the others are in.
-    logits[20:60] = np.linspace(8.5, 7.6, 40)
-    likely = Likely(20, 2.0)
-    cast(Any, likely)._margin = 1.2
-    chosen = likely.ids(logits)
-    assert chosen is not None and set(range(60)) <= set(chosen.tolist())
+    logits[:20] = np.linspace(10, 9, 20)
+    logits[20:40] = np.linspace(8.5, 7.6, 20)
+    few = likely(logits, 20, 0)
+    assert few is not None and set(range(20)) <= set(few.tolist())
+    assert len(few) < SIZE // 10
+    # All 20 may fall by 2, each of them below all of the others.
+    more = likely(logits, 20, 2)
+    assert more is not None and set(range(40)) <= set(more.tolist())
+    assert len(more) < SIZE // 10
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_no_number_is_looked_at_whole(value: float) -> None:
+def test_of_a_large_vocabulary_few_are_left() -> None:
+    logits = np.random.default_rng(1).standard_normal(151_936, np.float32)
+    ids = likely(logits, 20, 0)
+    assert ids is not None and 20 <= len(ids) < 40
+    assert set(np.argsort(logits)[-20:].tolist()) <= set(ids.tolist())
+
+
+def test_where_all_may_be_wanted_all_are_looked_at() -> None:
     logits = np.zeros(SIZE, np.float32)
-    logits[3] = value
-    assert Likely(20, 0).ids(logits) is None
-
-
-def test_the_margin_follows_the_model() -> None:
-    random = np.random.default_rng(1)
-    likely = Likely(20, 1.5)
-    sizes = [
-        len(cast(Any, likely.ids(random.standard_normal(150_000, np.float32) * np.float32(2))))
-        for _ in range(40)
-    ]
-    assert 20 <= sizes[-1] < 2_500 < sizes[0]
+    assert likely(logits, SIZE // 64 + 1, 0) is None
+    logits[:] = -np.inf
+    assert likely(logits, 20, 0) is None
 
 
 def test_logits_are_seen_where_they_lie() -> None:
