@@ -74,14 +74,14 @@ class Clock:
         self.now = 0.0
         self.evaluated = 0
         self._small = contexts_of(engine)[1]
-        self._price = small
+        self.price = small
 
     def perf_counter(self) -> float:
         return self.now
 
     def pass_by(self, context: Context, count: int) -> None:
         cost = 1 + 0.05 * (count - 1)
-        self.now += cost * (self._price if context is self._small else 1)
+        self.now += cost * (self.price if context is self._small else 1)
         self.evaluated += count if context is self._small else 0
 
 

@@ -68,7 +68,7 @@ class Scouting:
             return None
         if lag > AT_ONCE:
             if not scout.measured:
-                scout.sample(tokens)
+                stakes.sampled(scout.sample(tokens))
                 return None
             for _ in scout.read(tokens[:-1]):
                 pass
@@ -148,10 +148,11 @@ class Drafter(Appender):
     def _choose(self, most: int) -> list[int]:
         """The draft that promises most: what is looked up is there for nothing, so the small model has to be better."""
         # What a recurrent model has read on trust could not be taken back.
-        self._found = found = self._lookup.propose(most) if self._context.goes_back else NOTHING
+        may = self._context.goes_back and not self._pace.costs.wants_single()
+        self._found = found = self._lookup.propose(most) if may else NOTHING
         length = self._pace.length(found.agreement, len(found.tokens))
         self._bet = None
-        if self._scouting is not None:
+        if self._scouting is not None and may:
             promise = self._pace.promise(found.agreement, length)
             self._bet = self._scouting.bet(self._lookup.tokens, most, promise)
         return self._bet.draft if self._bet is not None and self._bet.taken else found.tokens[:length]

@@ -14,6 +14,8 @@ from statistics import median
 
 _KEPT = 9
 """Measurements of a size whose median counts: what others do with the machine makes outliers."""
+_OLD, _FRESH = 200, 3
+"""Batches after which it is old what a token takes alone, and how many of these are computed to know it again."""
 GAIN = 1.05
 """What a draft has to promise, as a multiple: below it the estimate's own error decides."""
 _GUESS_SLOPE = 0.3
@@ -33,12 +35,15 @@ class Costs:
     """Seconds that batches took, by their size."""
 
     def __init__(self) -> None:
+        self._since_single = self._wanted = 0
         self._taken: dict[int, deque[float]] = {}
         self._median: dict[int, float] = {}
         self._sizes: list[int] = []
 
     def note(self, size: int, seconds: float) -> None:
         """A batch of `size` tokens was computed; the first of a size is not counted, for it lays out its memory."""
+        self._since_single = 0 if size == 1 else self._since_single + 1
+        self._wanted -= size == 1 and self._wanted > 0
         if size not in self._taken:
             self._taken[size] = deque(maxlen=_KEPT)
             return
@@ -51,6 +56,20 @@ class Costs:
     def within_reach(self) -> int:
         """How long a draft may be: one step after the other into what was not measured."""
         return max(TRIED, 2 * (self._sizes[-1] if self._sizes else 1) - 1)
+
+    def wants_single(self) -> bool:
+        """Whether a token should be computed alone: all goes by what that takes, and machines get faster and slower."""
+        if self._since_single >= _OLD and 1 in self._taken:
+            self._since_single, self._wanted = 0, _FRESH
+            self._taken[1].clear()
+        return self._wanted > 0
+
+    def forget(self, *, but: int = 0) -> None:
+        """What was measured of other sizes than `but` is not so any more."""
+        for size in [size for size in self._taken if size != but]:
+            del self._taken[size]
+            self._median.pop(size, None)
+        self._sizes = sorted(self._median)
 
     def seconds(self, size: int) -> float:
         """What such a batch took; 0 if none was counted."""

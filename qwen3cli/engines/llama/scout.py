@@ -56,12 +56,13 @@ class Scout:
         """Seconds that reading so many tokens takes; 0 if it has never been measured."""
         return lag * self._reading.seconds(1)
 
-    def sample(self, tokens: Sequence[int]) -> None:
-        """Read a few tokens, together and one by one, to see how long that takes."""
+    def sample(self, tokens: Sequence[int]) -> float:
+        """Read a few tokens, together and one by one, to see how long that takes; as far as it is known, the answer."""
         for _ in self.read(tokens[: self._agreed + _SAMPLE]):
             pass
         for token in tokens[self._agreed + _SAMPLE :][:_SINGLES]:
             self._ask([token])
+        return self.price(_SAMPLE) + _SINGLES * self.costs.seconds(1)
 
     def read(self, tokens: Sequence[int]) -> Iterator[int]:
         """Read what it lacks of `tokens`, by micro-batches; yields how many are done after each."""

@@ -19,6 +19,8 @@ _FADES = 0.995
 _SHADES = 8
 """Steps of sureness that are told apart."""
 _REMEMBERS = 0.98
+_LASTS = 1000
+"""Tokens after which what was not tried is measured again: another program may have had the machine then."""
 AT_ONCE = 16
 """Tokens that it reads along with the newest one: more of them are a price of their own."""
 
@@ -79,7 +81,7 @@ class Stakes:
         self._hope = _WORTH
         self.gain = GAIN
         """How many times as fast its drafts make it, as far as they have shown it, else as is to be hoped."""
-        self._waited = 0
+        self._waited = self._unasked = 0
         self._has_read = self._trusted = False
 
     def begin(self) -> None:
@@ -140,6 +142,11 @@ class Stakes:
         """A draft that begins, of at most so many tokens."""
         return Bet(self, min(most, self._large.within_reach))
 
+    def sampled(self, seconds: float) -> None:
+        """It was seen how long the small model takes to read a few tokens."""
+        self._unasked = 0
+        self._account.won(-seconds)
+
     def read(self, seconds: float) -> None:
         """The small model has read what it lacked."""
         if self._has_read:
@@ -156,9 +163,15 @@ class Stakes:
         if bet is None:
             self._came, self._cost = self._came * _FADES, self._cost * _FADES
             self._hope = _WORTH - (_WORTH - self._hope) * _FADES
+            self._unasked += 1
+            if self._unasked >= _LASTS:
+                self._unasked = 0
+                self._small.forget()
+                self._large.forget(but=1)
             if single:
                 self._judge()
             return
+        self._unasked = 0
         self._account.won(-len(bet.tokens) * self.step * single)
         if size > 1:
             self._account.checked_batch(size, seconds, single)

@@ -94,6 +94,21 @@ def test_one_that_is_as_slow_as_the_large_one_is_not_even_shown_the_prompt(
     assert 0 < clock.evaluated < 70
 
 
+def test_what_was_slow_once_gets_another_chance(
+    demo: Converted, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opened(demo("f32"), demo("q4_0"))
+    clock = clocked(engine, 1.0, monkeypatch)
+    cast(Any, drafter_of(engine))._lookup = Silent()
+    seconds_to_write(engine, clock, 300)
+    assert drafter_of(engine).drafted == 0
+    # Another program had the machine.
+    clock.price = 0.1
+    assert seconds_to_write(engine, clock, 600) > 0.9 * 600
+    seconds_to_write(engine, clock, 600)
+    assert seconds_to_write(engine, clock, 300) < 0.3 * 300
+
+
 @pytest.mark.parametrize(("step", "length"), [(0.02, 15), (0.2, 9), (0.5, 3), (0.8, 0)])
 def test_a_draft_is_as_long_as_its_chances_pay(step: float, length: int) -> None:
     large, small = Costs(), Costs()
@@ -123,3 +138,24 @@ def test_what_is_quoted_is_looked_up(demo: Converted, opened: Open, monkeypatch:
         drafter.append(token, len(text))
     assert drafter.accepted > 180
     assert clock.evaluated < 100
+
+
+def test_what_a_token_takes_alone_is_measured_now_and_then() -> None:
+    costs = Costs()
+    for _ in range(20):
+        costs.note(1, 1.0)
+    alone = 0
+    for _ in range(250):
+        # The machine has become twice as fast.
+        if costs.wants_single():
+            costs.note(1, 0.5)
+            alone += 1
+        else:
+            costs.note(4, 0.6)
+    assert costs.seconds(1) == 0.5
+    assert costs.of(4) == pytest.approx(1.2)
+    assert alone == 3
+    # Who computes them alone anyway is not asked to.
+    for _ in range(300):
+        costs.note(1, 0.5)
+        assert not costs.wants_single()
