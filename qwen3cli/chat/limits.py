@@ -118,7 +118,7 @@ class Limit:
 
     @property
     def _stops(self) -> bool:
-        setting = self._settings.when_full
+        setting = self._settings.at_the_end
         return self._chosen == "stop" or setting == "stop" or (setting == "ask" and self._choose is None)
 
     def _drop(self, request: GenerateRequest, prompt: int, wanted: int) -> int | None:
@@ -153,8 +153,8 @@ class Limit:
 
     def _decide(self, shortage: Shortage) -> Generator[Event, None, Making]:
         """What is to be done: as it is set, or as the person says, who is asked once."""
-        if self._settings.when_full != "ask":
-            return self._settings.when_full
+        if self._settings.at_the_end != "ask":
+            return self._settings.at_the_end
         if self._choose is None:
             return "stop"
         if self._chosen is None:

@@ -184,7 +184,7 @@ Choose = Callable[[Shortage], Making]
 class ChatSettings:
     """What a person can set for a chat, on the command line or with slash commands.
 
-    `thinking` None is the model's own default.
+    `thinking` None is the model's own default, `when_full` None asks.
     """
 
     thinking: bool | None = None
@@ -196,13 +196,18 @@ class ChatSettings:
     format: Mapping[str, Any] | None = None
     raw: bool = False
     verbose: bool = False
-    when_full: WhenFull = "ask"
+    when_full: WhenFull | None = None
 
     def __post_init__(self) -> None:
         if not all(self.stop):
             raise UsageError(
                 "an empty stop text would end every answer", "give the text that ends the answer"
             )
+
+    @property
+    def at_the_end(self) -> WhenFull:
+        """What is done where the context has no room."""
+        return self.when_full or "ask"
 
 
 class Desk(Protocol):

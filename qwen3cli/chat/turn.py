@@ -123,8 +123,11 @@ class _Loop:
         """Generate, run tools, generate again, until the model has answered or somebody stops it."""
         for number in count(1):
             reply = _Reply()
+            request = self._request(self._conversation.messages)
+            for line in self._tools.news() if self._tools is not None else ():
+                yield Notice(line)
             try:
-                request = yield from self._limit.make_room(self._request(self._conversation.messages))
+                request = yield from self._limit.make_room(request)
                 yield from self._generate(request, reply)
             except (ContextFull, Interrupted) as error:
                 yield from self._given_up(error)
@@ -185,9 +188,6 @@ class _Loop:
 
     def _generate(self, request: GenerateRequest, reply: _Reply) -> Iterator[Event]:
         """One generation; what was said is in the conversation afterwards, even if the consumer walks away."""
-        if self._tools is not None:
-            for line in self._tools.news():
-                yield Notice(line)
         try:
             for event in self._engine.generate(request):
                 reply.take(event)

@@ -26,6 +26,12 @@ class Attachments:
         self._servers = frozenset(servers)
         self._results = Results(folder)
         self._share = share
+        self._told: list[str] = []
+
+    def news(self) -> list[str]:
+        """What the person should know since this was asked last: of which resources the model sees a part."""
+        told, self._told = self._told, []
+        return told
 
     def named(self, text: str) -> list[str]:
         """The resources of servers of ours that a message names, each once, as they are written there."""
@@ -49,7 +55,13 @@ class Attachments:
                 raise UsageError(
                     f"`@{server}:{uri}` cannot be attached: {error.message}", error.hint
                 ) from None
-            pieces.append(f"{uri}:\n{self._results.fitting(label, content, room, engine.count_tokens)}")
+            seen = self._results.fitting(label, content, room, engine.count_tokens)
+            if seen != content:
+                self._told.append(
+                    f"`@{server}:{uri}` has {len(content):,} characters, and there is room for about {room:,} tokens:"
+                    " the model sees its beginning and its end"
+                )
+            pieces.append(f"{uri}:\n{seen}")
         return "\n\n".join(pieces)
 
     def _runs(self, text: str) -> Iterator[tuple[str, str]]:

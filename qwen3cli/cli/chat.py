@@ -80,9 +80,9 @@ def chat(
         int | None, typer.Option(min=64, max=MOST_TOKENS, metavar="N", help="Context size in tokens.")
     ] = None,
     when_full: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="ask|summarise|drop|stop", help="What becomes of the oldest turns at its end."),
-    ] = "ask",
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: physical cores.")
     ] = None,
@@ -145,7 +145,7 @@ def chat(
         format_of(answer_format),
         raw,
         stats,
-        when_full_of(when_full, "--when-full"),
+        when_full_of(when_full, "--when-full") if when_full is not None else None,
     )
     moe = ALL if cpu_moe else n_cpu_moe
     options = RunOptions(ctx, threads, _layers(gpu_layers), moe, _kv_type(kv_type), draft)

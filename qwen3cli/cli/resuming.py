@@ -122,7 +122,7 @@ def _with(start: Start, before: Snapshot | None) -> Start:
         sampling=SamplingChoice(**sampling),
         max_tokens=kept.chat.max_tokens if given.max_tokens is None else given.max_tokens,
         stop=given.stop or kept.chat.stop,
-        when_full=kept.chat.when_full if given.when_full == "ask" else given.when_full,
+        when_full=given.when_full or kept.chat.when_full,
     )
     options = replace(
         start.options,

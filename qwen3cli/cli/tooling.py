@@ -195,7 +195,7 @@ class Tooling:
 
     def news(self) -> list[str]:
         """What the person should know since this was asked last."""
-        return self._toolbox.news()
+        return [*self._attachments.news(), *self._toolbox.news()]
 
     def goes_on(self, rounds: int) -> bool:
         """Whether the turn may go on after so many rounds of calls."""

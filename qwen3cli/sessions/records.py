@@ -33,7 +33,6 @@ VERSION = 1
 Record = Mapping[str, Any]
 _SAMPLING = tuple(one.name for one in fields(SamplingChoice))
 _INTEGERS = ("top_k", "seed")
-_USUAL = ChatSettings()
 
 
 class Unknown(ValueError):
@@ -92,7 +91,7 @@ def _settings(settings: Lasting) -> dict[str, Any]:
         **asdict(chat.sampling),
         "max_tokens": chat.max_tokens,
         "stop": [*chat.stop] or None,
-        "when_full": None if chat.when_full == _USUAL.when_full else chat.when_full,
+        "when_full": chat.when_full,
         "carries_think": settings.carries_think or None,
         "context": settings.context,
         "kv_type": settings.kv_type,
@@ -192,7 +191,7 @@ def _read_settings(record: Record) -> Lasting:
         sampling,
         get("max_tokens", _is_whole(1, MOST_TOKENS)),
         tuple(get("stop", _are_texts, ())),
-        when_full=get("when_full", get_args(WhenFull).__contains__, _USUAL.when_full),
+        when_full=get("when_full", get_args(WhenFull).__contains__),
     )
     context, kv_type = get("context", _is_whole(1, MOST_TOKENS)), get("kv_type", KV_TYPES.__contains__)
     return Lasting(chat, get("carries_think", _is_switch, False), context, kv_type)

@@ -30,8 +30,8 @@ def warning(desk: Desk, typed: int = 0) -> str:
     if desk.settings.raw:
         return ""
     if used + least_room(desk.settings, size, thinking=desk.thinks()) > size:
-        return f"full: {_BRIEFLY[desk.settings.when_full]}"
-    return f"nearly full, then {_BRIEFLY[desk.settings.when_full]}" if used >= _NEARLY * size else ""
+        return f"full: {_BRIEFLY[desk.settings.at_the_end]}"
+    return f"nearly full, then {_BRIEFLY[desk.settings.at_the_end]}" if used >= _NEARLY * size else ""
 
 
 def sentence(desk: Desk) -> str:
@@ -39,7 +39,7 @@ def sentence(desk: Desk) -> str:
     if not warning(desk):
         return ""
     used, size = desk.context_used, desk.engine.context_size
-    then = AT_THE_END[desk.settings.when_full]
+    then = AT_THE_END[desk.settings.at_the_end]
     return f"{used:,} of the context's {size:,} tokens are in use; when it is full, {then}."
 
 

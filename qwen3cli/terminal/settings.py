@@ -227,7 +227,7 @@ def _show_context(seat: Seat, rest: str) -> None:
         hidden = replaced - len(stand_in) + 2 * summed
         instead = "a summary, `/show summary`" if summed else "nothing"
         rows.append(("not seen", f"{hidden:,} older messages; in their place {instead}"))
-    rows.append(("when full", AT_THE_END[desk.settings.when_full]))
+    rows.append(("when full", AT_THE_END[desk.settings.at_the_end]))
     seat.console.table(rows, indent="  ")
 
 

@@ -68,9 +68,14 @@ def test_what_a_message_names_is_below_it(tmp_path: Path, text: str, read: list[
 
 
 def test_long_ones_share_their_part_of_the_context(tmp_path: Path) -> None:
-    said = put(FakeHost("x" * 50_000), tmp_path, "@docs:note://a @web:note://c", free=8000)
+    long = attachments(FakeHost("x" * 50_000), tmp_path)
+    said = long.put("@docs:note://a @web:note://c", 8000, ScriptedEngine(), threading.Event())
     assert 1000 < len(said) < 2200
     assert said.count("saved to") == len(list(tmp_path.iterdir())) == 2
+    # The person hears of it, once.
+    told = " has 50,000 characters, and there is room for about 1,000 tokens: the model sees its beginning and its end"
+    assert long.news() == [f"`@docs:note://a`{told}", f"`@web:note://c`{told}"]
+    assert long.news() == []
 
 
 def test_what_cannot_be_read_is_said_and_a_person_can_stop_it(tmp_path: Path) -> None:

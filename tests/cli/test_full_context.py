@@ -135,7 +135,7 @@ def test_a_pipe_is_not_asked(qwen3: Run, tmp_path: Path) -> None:
     assert "the model does not see the oldest 2 turns (" in dropped.stderr
     # What was said is still there, and that the model does not see it holds for the next run.
     assert qwen3("sessions", "show", "tea", env=home).stdout.count(LONG.strip()) >= 3
-    assert qwen3(*say, "Who are you?", env=home).returncode == 0
+    assert qwen3(*say, "--when-full", "ask", "Who are you?", env=home).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_what_is_given_now_wins_over_what_the_session_has(session: Session) -> N
     assert (old.model, old.system, old.settings) == ("8b", "Be brief.", chat)
     assert (old.options.context, old.options.kv_type) == (8192, "q8_0")
     assert (old.old_model, old.old_thinking) == (True, True)
-    given = ChatSettings(True, 7, SamplingChoice(temperature=0.0), 9, ("\n",), verbose=True, when_full="stop")
+    given = ChatSettings(True, 7, SamplingChoice(temperature=0.0), 9, ("\n",), verbose=True, when_full="ask")
     new = start(session, given, model="4b", options=RunOptions(context=1024, kv_type="f16"), system="")
     assert (new.model, new.system, new.options) == ("4b", "", RunOptions(context=1024, kv_type="f16"))
     assert new.settings == replace(given, sampling=SamplingChoice(temperature=0.0, seed=7))

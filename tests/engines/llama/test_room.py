@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from qwen3cli.chat.conversation import Conversation
-from qwen3cli.chat.events import Event, Notice, Stats, TurnEnded, Working
-from qwen3cli.chat.messages import Message
+from qwen3cli.chat.events import Event, Notice, Stats, ToolReturned, TurnEnded, Working
+from qwen3cli.chat.messages import Message, ToolResult, ToolSpec
 from qwen3cli.chat.ports import ChatSettings, Engine, GenerateRequest, WhenFull
 from qwen3cli.chat.sampling import SamplingChoice
 from qwen3cli.chat.turn import run_turn
@@ -20,6 +20,7 @@ from qwen3cli.machine import Placement
 from tests.chat.fakes import FakeTools
 from tests.engines.asking import ANSWERS, ENDLESS, ended
 from tests.engines.conftest import OpenScripted, facts_of
+from tests.engines.llama.test_ahead import WEATHER
 
 SIZE = 1024
 LONG = "Hello there, my friend. " * 6
@@ -96,6 +97,28 @@ def test_a_summary_is_written_where_the_conversation_has_been(demo: Engine) -> N
     assert ended(events).stats.context_used == answer.context_used
     assert conversation.summary
     assert [message.role for message in conversation.seen[:3]] == ["user", "assistant", "user"]
+
+
+class Weather(FakeTools):
+    """Tells of the weather at length."""
+
+    def tools(self) -> list[ToolSpec]:
+        return [WEATHER]
+
+
+def test_older_turns_make_way_in_the_middle_of_a_tool_loop(demo: Engine) -> None:
+    tools, conversation = (
+        Weather(lambda call, _: ToolResult(call.name, "sunny, 21 degrees. " * 50)),
+        Conversation(),
+    )
+    for number in range(4):
+        conversation.append(Message("user", f"{number} {LONG}"), Message("assistant", "Hello!"))
+    events = say(demo, conversation, "What will the weather be in Paris?", "drop", tools)
+    kinds = [type(event) for event in events if isinstance(event, (ToolReturned, Notice, TurnEnded))]
+    assert kinds == [ToolReturned, Notice, TurnEnded]
+    assert [message.role for message in conversation.turns[8:]] == ["user", "assistant", "tool", "assistant"]
+    assert conversation.turns[8:] == conversation.seen[-4:]
+    assert conversation.condensed[0] >= 2
 
 
 def test_a_summary_that_is_stopped_changes_nothing_and_the_engine_goes_on(scripted: OpenScripted) -> None:
