@@ -114,6 +114,13 @@ def test_as_few_of_the_oldest_turns_as_leave_a_quarter_free_are_dropped() -> Non
     assert users(conversation.seen) == ["2", "3", "4", "x"]
 
 
+@pytest.mark.parametrize(("last", "stay"), [(1991, ["1", "2", "x"]), (1992, ["2", "x"])])
+def test_a_quarter_is_a_quarter_to_the_token(last: int, stay: list[str]) -> None:
+    conversation = conversation_of(600, 1000, last)
+    say(engine_with(ANSWER), conversation)
+    assert users(conversation.seen) == stay
+
+
 def test_where_a_quarter_cannot_be_had_what_an_answer_should_have_will_do() -> None:
     engine, conversation = engine_with(ANSWER), conversation_of(240, 240, 240)
     say(engine, conversation, "x" * (SIZE - WANTED - 8 - 360))
