@@ -81,7 +81,7 @@ def chat(
     ] = None,
     when_full: Annotated[
         str | None,
-        typer.Option(metavar="ask|summarise|drop|stop", help="What becomes of the oldest turns at its end."),
+        typer.Option(metavar="ask|summarise|drop|stop", help="What makes way when the context is full."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Default: physical cores.")
