@@ -31,7 +31,7 @@ from qwen3cli.chat.sampling import Sampling
 from qwen3cli.engines import open_engine
 from qwen3cli.engines.llama.gate import Gate
 from qwen3cli.engines.llama.sampler import Sampler
-from qwen3cli.machine import Placement
+from qwen3cli.machine import Drafts, Placement
 from qwen3cli.models.conversion import demo_facts
 from qwen3cli.models.facts import read_facts
 
@@ -139,7 +139,9 @@ def _random(folder: Path) -> Path:
 
 def _report(subject: Subject, rounds: int, threads: int) -> bool:
     """Measures one subject and writes its row; whether it meets the aim, or the aim is not meant for it."""
-    engine = open_engine(read_facts(subject.path), Placement(_CONTEXT, threads))
+    # Drafts would help one side more than the other.
+    placement = Placement(_CONTEXT, threads)
+    engine = open_engine(read_facts(subject.path), placement, drafts=Drafts(lookup=False))
     pairs: list[tuple[Side, Side]] = []
     try:
         # The first round warms up.
