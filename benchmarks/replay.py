@@ -29,7 +29,7 @@ def saying(texts: Iterable[str]) -> Generator[None, None, None]:
     script: Iterator[int] = iter(())
     rest = iter(texts)
 
-    def draw(_sampler: Sampler, _chain: Any, context: Context) -> int:
+    def draw(_sampler: Sampler, _chain: Any, context: Context, _said: object = None) -> int:
         nonlocal script
         token = next(script, None)
         if token is None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qwen3cli.chat.sampling import Sampling
 from qwen3cli.engines.llama.constraint import CANDIDATE, Constraint, Ids, as_array
 from qwen3cli.engines.llama.context import Context
-from qwen3cli.engines.llama.likely import likely, view
+from qwen3cli.engines.llama.likely import Said, likely, view
 
 _SEEDS = 2**32 - 1
 """One less than what 32 bits hold: llama.cpp takes the last one for "no seed"."""
@@ -41,18 +41,21 @@ class Sampler:
         # As many of the likeliest tokens as the chain looks at: to the others it makes no difference.
         self._wanted = 1 if sampling.temperature <= 0 else sampling.top_k
         self._penalty = sampling.presence_penalty
+        self._said = Said(vocabulary_size)
         self.refused = 0
 
     def draw(self, context: Context) -> int:
         """The next token; it is accepted here, so nobody else may."""
-        return self._sample(self._chain, context)
+        token = self._sample(self._chain, context, self._said.ids)
+        self._said.add(token)
+        return token
 
-    def _sample(self, chain: C.llama_sampler_p, context: Context) -> int:
+    def _sample(self, chain: C.llama_sampler_p, context: Context, said: Ids | None = None) -> int:
         assert context.pointer is not None
         if not self._wanted:
             return C.llama_sampler_sample(chain, context.pointer, context.output)
         logits = self._logits(context)
-        token = _applied(chain, likely(logits, self._wanted, self._penalty), logits)
+        token = _applied(chain, likely(logits, self._wanted, said, self._penalty), logits)
         C.llama_sampler_accept(chain, token)
         return token
 

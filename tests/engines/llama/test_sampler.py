@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qwen3cli.chat.sampling import Sampling
 from qwen3cli.engines.llama.context import Context
-from qwen3cli.engines.llama.likely import likely, view
+from qwen3cli.engines.llama.likely import Said, likely, view
 from qwen3cli.engines.llama.sampler import Sampler
 
 SIZE = 5_000
@@ -80,7 +80,7 @@ def test_the_same_tokens_are_drawn(sampling: Sampling, kind: str, monkeypatch: p
     if kind == "flat" or (kind in ("tied", "forbidden") and sampling.temperature):
         # Which of equal ones is taken is chance; what can be taken is not.
         for row in rows:
-            ids = likely(row, 20, sampling.presence_penalty)
+            ids = likely(row, 20)
             lowest = max(np.sort(row)[-20], -1e30)
             assert ids is None or set(np.flatnonzero(row >= lowest)) <= set(ids.tolist())
         return
@@ -89,31 +89,40 @@ def test_the_same_tokens_are_drawn(sampling: Sampling, kind: str, monkeypatch: p
     assert few == drawn(sampling, rows)
 
 
-def test_what_a_penalty_may_bring_up_is_in() -> None:
+def test_what_a_penalty_brings_up_is_in() -> None:
     logits = np.zeros(SIZE, np.float32)
     logits[:20] = np.linspace(10, 9, 20)
     logits[20:40] = np.linspace(8.5, 7.6, 20)
-    few = likely(logits, 20, 0)
+    before = np.array(logits)
+    few = likely(logits, 20)
     assert few is not None and set(range(20)) <= set(few.tolist())
-    assert len(few) < SIZE // 10
-    # All 20 may fall by 2, each of them below all of the others.
-    more = likely(logits, 20, 2)
-    assert more is not None and set(range(40)) <= set(more.tolist())
-    assert len(more) < SIZE // 10
+    # Ten of them fall by 2, below ten of the others.
+    said = np.arange(0, 20, 2, dtype=np.int32)
+    others = likely(logits, 20, said, 2.0)
+    assert others is not None and {*range(1, 20, 2), *range(20, 30)} <= set(others.tolist())
+    assert max(len(few), len(others)) < SIZE // 10
+    assert (logits == before).all()
+
+
+def test_what_was_said_is_known_once() -> None:
+    said = Said(5)
+    for token in (3, 1, 3, 4, 1):
+        said.add(token)
+    assert said.ids.tolist() == [3, 1, 4]
 
 
 def test_of_a_large_vocabulary_few_are_left() -> None:
     logits = np.random.default_rng(1).standard_normal(151_936, np.float32)
-    ids = likely(logits, 20, 0)
+    ids = likely(logits, 20)
     assert ids is not None and 20 <= len(ids) < 40
     assert set(np.argsort(logits)[-20:].tolist()) <= set(ids.tolist())
 
 
 def test_where_all_may_be_wanted_all_are_looked_at() -> None:
     logits = np.zeros(SIZE, np.float32)
-    assert likely(logits, SIZE // 64 + 1, 0) is None
+    assert likely(logits, SIZE // 64 + 1) is None
     logits[:] = -np.inf
-    assert likely(logits, 20, 0) is None
+    assert likely(logits, 20) is None
 
 
 def test_logits_are_seen_where_they_lie() -> None:
