@@ -63,8 +63,11 @@ def started(
         if not named and journal.name is not None:
             session.console.talk(f"kept as `{journal.name}`; `qwen3 chat --continue` goes on with it")
     finally:
-        _tell_notices(session, journal)
-        journal.close()
+        try:
+            journal.close()
+        finally:
+            # What the disk refuses only now is told, too.
+            _tell_notices(session, journal)
 
 
 def _journal(session: Session, name: str | None, *, latest: bool, repl: bool, raw: bool) -> Journal | None:

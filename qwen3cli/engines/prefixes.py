@@ -153,7 +153,9 @@ class PrefixFiles:
         if shutil.disk_usage(self._folder).free < 2 * (len(state) + 4 * len(ids) + _HEADER.size):
             return
         head = _HEADER.pack(_MAGIC, self._key, len(ids), len(state), seconds, bytes(32))[:-32]
-        fresh = self._folder / f".{uuid.uuid4().hex}.tmp"
+        # It has the same in it, and where the process is killed it is what is left.
+        whose = f"{mark_of(session)}-" if session is not None else ""
+        fresh = self._folder / f".{whose}{uuid.uuid4().hex}.tmp"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -181,8 +183,8 @@ def _of_session(folder: Path, session: str) -> list[Path]:
 
 
 def forget(folder: Path, session: str) -> None:
-    """Remove what is kept of a session. Raises `OSError`."""
-    for path in _of_session(folder, session):
+    """Remove what is kept of a session, which nobody is writing. Raises `OSError`."""
+    for path in [*_of_session(folder, session), *folder.glob(f".{mark_of(session)}-*.tmp")]:
         path.unlink(missing_ok=True)
 
 

@@ -25,6 +25,8 @@ from qwen3cli.sessions.snapshot import Snapshot
 
 _LONGEST = 32 << 20
 """Bytes of a line: more than the text that any context holds."""
+_FIRST = b'{"kind": "session"'
+"""What a journal begins with, as far as it was written."""
 _ADDING = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
@@ -51,6 +53,9 @@ def _contents(file: BinaryIO, path: Path) -> Contents:
     for number, line in enumerate(_lines(file), 1):
         record = _parsed(line)
         if record is None:
+            # A power cut may have left zeros.
+            if number == 1 and not _FIRST.startswith(line[: len(_FIRST)].rstrip(b"\0")):
+                raise _damaged(path, 1, "it does not begin as a session does")
             bad = bad or number
         elif bad:
             # What follows was written after it, so it is no end that was not written whole.

@@ -293,6 +293,21 @@ def test_only_a_chat_at_the_prompt_is_kept_unasked(session: Session, tmp_path: P
         start(session, name=None, repl=True)
 
 
+def test_what_the_disk_refuses_at_the_very_end_is_told(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    wanted = Start(None, RunOptions(), ChatSettings(), None)
+    with started(session, wanted, None, latest=False, repl=True) as begun:
+        assert begun.journal is not None
+        begun.journal.follow(Snapshot("8b", messages=SAID))
+        monkeypatch.setattr(os, "fsync", refused)
+    stream = session.console.err._stream  # pyright: ignore[reportPrivateUsage]
+    assert "cannot be written: Input/output error" in cast(io.StringIO, stream).getvalue()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -208,6 +208,22 @@ def test_of_a_session_there_is_the_latest_state_only(files: PrefixFiles, tmp_pat
     assert sorted(one.session for one in stored_in(tmp_path)) == ["", mark_of("茶")]
 
 
+def test_what_a_killed_process_left_of_a_session_goes_with_it(
+    files: PrefixFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        patched.setattr(Path, "unlink", killed)
+        for session in ("tea", "coffee"):
+            with pytest.raises(KeyboardInterrupt):
+                files.write(TOKENS, STATE, 1.0, session)
+    forget(tmp_path, "tea")
+    assert [path.name.startswith(f".{mark_of('coffee')}-") for path in tmp_path.iterdir()] == [True]
+
+
 def test_only_what_is_not_there_yet_counts_as_saved(files: PrefixFiles) -> None:
     files.write(TOKENS, STATE, 2.0)
     assert files.longest(TOKENS, held=299) is not None

@@ -173,6 +173,17 @@ def test_damage_is_told_and_nothing_is_changed(tmp_path: Path, line: bytes, said
     assert path.read_bytes() == damaged
 
 
+def test_what_was_never_a_journal_stays_as_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path, SAID)
+    for text in (b"Dear diary", b"Dear diary,\nmilk.\n", b"\n"):
+        path.write_bytes(text)
+        with pytest.raises(InvalidFile, match="line 1: it does not begin as a session does"):
+            Journal.open(tmp_path, "tea")
+        assert path.read_bytes() == text
+    path.write_bytes(b"\0" * 100)
+    assert resumed(tmp_path)[0] is None
+
+
 def test_a_gigantic_line_takes_no_gigantic_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "_LONGEST", 1000)
     path = write(tmp_path, SAID)
