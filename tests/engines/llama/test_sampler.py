@@ -71,7 +71,9 @@ def rows_of(kind: str) -> list[Logits]:
         Sampling(0.6, 0.95, 20, 0, 1.5, seed=1),
         Sampling(1.5, 1.0, 40, 0.02, 2.0, seed=2),
         Sampling(0.7, 0.8, 20, 0, 0, seed=3),
+        Sampling(0.6, 0.95, 20, 0, -1.5, seed=4),
         Sampling(0, 1, 0, 0, 1.5),
+        Sampling(0, 1, 0, 0, -1.5),
         Sampling(0, 1, 0, 0, 0),
     ],
 )
