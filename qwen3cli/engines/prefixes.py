@@ -102,11 +102,16 @@ class PrefixFiles:
         return best
 
     def read(self, stored: Stored) -> memoryview | None:
-        """The verified state, writable and private to this process; None, and the file gone, if it is damaged."""
+        """The verified state, writable and private to this process; None, and the file gone, if it is damaged.
+
+        None, too, if another process has put another state in its place since.
+        """
         try:
             with stored.path.open("rb") as file:
                 whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
         except (OSError, ValueError):
+            return None
+        if _is_another(whole, stored):
             return None
         start = _HEADER.size + 4 * len(stored.tokens)
         is_whole = len(whole) == start + stored.size
@@ -218,6 +223,15 @@ def _head(path: Path, key: bytes | None = None) -> Stored | None:
     except (OSError, ValueError, struct.error):
         return None
     return Stored(path, tokens, seconds, size, status.st_mtime) if len(tokens) == count else None
+
+
+def _is_another(whole: memoryview, stored: Stored) -> bool:
+    """Whether a file is a state of other tokens: a session's may be replaced at any time, by one of the same size."""
+    if len(whole) < _HEADER.size:
+        return False
+    _, _, count, size, _, _ = _HEADER.unpack_from(whole)
+    ids = whole[_HEADER.size : _HEADER.size + 4 * count]
+    return len(whole) == _HEADER.size + 4 * count + size and bytes(ids) != stored.tokens.tobytes()
 
 
 def _noted(whole: memoryview) -> bytes:

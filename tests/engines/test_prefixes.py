@@ -231,6 +231,17 @@ def test_only_what_is_not_there_yet_counts_as_saved(files: PrefixFiles) -> None:
     assert files.longest(TOKENS[:100], held=100) is None
 
 
+def test_another_state_that_took_its_place_is_not_taken_for_it(files: PrefixFiles) -> None:
+    for other in ([*TOKENS[:-1], 7], [*TOKENS, 7], TOKENS[:9]):
+        files.write(TOKENS, STATE, 2.0, "mine")
+        found = files.of_session("mine")
+        assert found is not None
+        files.write(other, STATE, 2.0, "mine")
+        assert files.read(found) is None
+        latest = files.of_session("mine")
+        assert latest is not None and files.read(latest) == STATE
+
+
 def test_of_two_that_have_the_same_the_smaller_one_is_read(files: PrefixFiles) -> None:
     for tokens, size in (([*TOKENS, 1], 9000), ([*TOKENS, 2], 5000), ([*TOKENS, 3], 7000)):
         files.write(tokens, memoryview(bytes(size)), 2.0)

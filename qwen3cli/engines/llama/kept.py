@@ -95,7 +95,7 @@ class Kept:
         if ends:
             # It may be what is wanted.
             self.finish()
-        tokens, size = tuple(self._context.tokens), self._context.state_size()
+        tokens, size = [*self._context.tokens], self._context.state_size()
         seconds = self._cost(len(tokens))
         if not tokens or not self._files.wants(tokens, size, seconds, session):
             return

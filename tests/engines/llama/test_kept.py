@@ -260,7 +260,17 @@ def test_a_large_state_is_written_in_the_end_only_if_that_pays(
     engine.expect(messages, session="tea")
     inside(engine)._kept._took(1, 1e7)
     engine.close()
-    assert len(stored(tmp_path)) == 1
+    (before,) = stored(tmp_path)
+    # What is kept already saves nothing once more.
+    engine = process()
+    engine.expect([*messages, Message("user", "What is 2 + 3?"), Message("assistant", "5")], session="tea")
+    inside(engine)._ahead._over.wait()
+    context, keeper = inside(engine)._context, inside(engine)._kept
+    new = len(context.tokens) - before
+    keeper._evaluated, keeper._seconds = 1, 10.0
+    monkeypatch.setattr(kept, "_WRITTEN", context.state_size() / (new + before / 2))
+    engine.close()
+    assert stored(tmp_path) == [before]
 
 
 def test_a_state_that_the_memory_has_no_room_for_is_not_made(
