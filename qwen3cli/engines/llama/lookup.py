@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 from qwen3cli.engines.llama.prefix import common_prefix
 
@@ -60,14 +61,23 @@ class Lookup:
                 ends.append(len(tokens))
 
     def propose(self, most: int) -> Draft:
-        """What came at the place that agrees longest with the end of the context; perhaps nothing."""
+        """What came at the place that agrees longest with the end of the context; perhaps nothing.
+
+        Where that has come twice, one right after the other, it may come again and again.
+        """
         tokens = self._tokens
         best, agreement = 0, _KEY - 1
         for end in self._places():
             same = self._agreement(end)
             if same > agreement:
                 best, agreement = end, same
-        return Draft(tokens[best : best + most], agreement) if best else NOTHING
+        if not best:
+            return NOTHING
+        came = tokens[best : best + most]
+        if len(came) <= agreement:
+            # Else it would end where the text does, and of the shortest loop be one token.
+            came = [*islice(cycle(came), most)]
+        return Draft(came, agreement)
 
     def _places(self) -> list[int]:
         tokens = self._tokens

@@ -202,6 +202,20 @@ def test_lookup_finds_what_agrees_longest() -> None:
     assert len(lookup.tokens) == 4
 
 
+def test_a_loop_goes_on_beyond_the_end_of_the_text() -> None:
+    lookup = Lookup()
+    for text, expected in (
+        ([1, 2, 2, 2, 2], [2] * 7),
+        ([5, 1, 2, 3, 1, 2, 3], [1, 2, 3, 1, 2, 3, 1]),
+        # What has come once is no loop.
+        ([1, 2, 3, 4, 1, 2, 3], [4, 1, 2, 3]),
+    ):
+        lookup.follow(text)
+        assert lookup.propose(7).tokens == expected
+        assert lookup.propose(2).tokens == expected[:2]
+    assert lookup.propose(0).tokens == []
+
+
 def paced(slope: float, chance: float, steps: int = 600) -> tuple[float, int, Pace]:
     """Seconds per token and the last length, where each further one costs `slope` and is right by `chance`."""
 
