@@ -16,14 +16,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 from benchmarks.machine import machine
+from benchmarks.replay import replaced
 from qwen3cli.chat.events import Event, Text, ToolCalled, TurnEnded
 from qwen3cli.chat.messages import Message, ToolSpec
 from qwen3cli.chat.ports import Engine, GenerateRequest
@@ -161,7 +161,7 @@ def _report(subject: Subject, rounds: int, threads: int) -> bool:
 
 def _free(engine: Engine, request: GenerateRequest) -> Side:
     """The same request, with the grammar kept away."""
-    with _replaced(Gate, "look", _nothing), _replaced(Gate, "demands", False):
+    with replaced(Gate, "look", _nothing), replaced(Gate, "demands", False):
         return _side(list(engine.generate(request)), 0, 0)
 
 
@@ -180,7 +180,7 @@ def _held(engine: Engine, request: GenerateRequest) -> Side:
         drawn, refused = drawn + 1, refused + self.refused - before
         return token
 
-    with _replaced(Sampler, "draw_within", counting):
+    with replaced(Sampler, "draw_within", counting):
         events = list(engine.generate(request))
     return _side(events, drawn, refused)
 
@@ -192,16 +192,6 @@ def _side(events: list[Event], drawn: int, refused: int) -> Side:
     said += "".join(str(event.call) for event in events if isinstance(event, ToolCalled))
     each = 1000 * ended.stats.output_s / max(ended.stats.output_tokens - 1, 1)
     return Side(said, each, drawn, refused)
-
-
-@contextmanager
-def _replaced(owner: type, name: str, value: Any) -> Generator[None, None, None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.oracle.build import tool
+from tests.ports import free_port
 
 _PATIENCE_S: Final = 120
 
@@ -48,9 +48,7 @@ class Server:
 @contextmanager
 def serving(model: Path, context: int, threads: int, log: Path) -> Generator[Server, None, None]:
     """llama-server with its own defaults, but for the context and the threads."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     command = [str(tool("llama-server")), "-m", str(model), "-c", str(context), "-t", str(threads)]
     with log.open("wb") as output:
         process = subprocess.Popen(
